@@ -1,0 +1,25 @@
+// Builds dist/: the generated wire code, raft-ts, then the rooms. Plain JavaScript, because it runs before anything is built.
+import { execFileSync } from 'node:child_process'
+import { chmodSync, cpSync, existsSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { join, resolve } from 'node:path'
+import { transformSync } from 'esbuild'
+
+const root = resolve(import.meta.dirname, '..')
+const bin = name => join(root, 'node_modules', '.bin', name)
+const run = (name, ...args) => execFileSync(bin(name), args, { cwd: root, stdio: 'inherit' })
+
+run('tsx', 'proto/generate.ts')
+rmSync(join(root, 'dist'), { recursive: true, force: true })
+run('tsc', '-p', 'packages/raft-ts/tsconfig.json')
+run('tsc', '-p', 'tsconfig.build.json')
+
+// tsc does not copy JavaScript. Minified, because the generated file's comments would be kept in memory by every daemon.
+const generated = join(root, 'proto', 'gen', 'messages.js')
+const target = join(root, 'dist', 'proto', 'gen')
+mkdirSync(target, { recursive: true })
+const { code } = transformSync(readFileSync(generated, 'utf8'), { minify: true, format: 'esm' })
+writeFileSync(join(target, 'messages.js'), code)
+
+const entry = join(root, 'dist', 'cli', 'main.js')
+if (existsSync(entry)) chmodSync(entry, statSync(entry).mode | 0o111)
+cpSync(join(root, 'package.json'), join(root, 'dist', 'package.json'))
