@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { LabError } from './errors.ts'
 import { hostEnv, holderOf, spawnInHost, tail } from './holder.ts'
 import type { HostLayout, LabRecord } from './layout.ts'
-import { type ProcessId, isRunning, signal } from './processes.ts'
+import { type ProcessId, identify, isRunning, signal } from './processes.ts'
 import { run, runOk } from './run.ts'
 import { waitFor } from './wait.ts'
 
@@ -42,8 +42,7 @@ export function dockerdArgv(host: HostLayout, record: LabRecord): readonly strin
  */
 export async function startEngine(host: HostLayout, record: LabRecord): Promise<void> {
   if (engineProcess(host) === undefined) {
-    // Left behind by a killed engine, it would stop the next one if its pid is in use again.
-    rmSync(`/proc/${holderOf(host)?.pid}/root/run/docker.pid`, { force: true })
+    dropStalePidFiles(host)
     mkdirSync(join(host.dir, 'data'), { recursive: true })
     const started = await spawnInHost(host, dockerdArgv(host, record), {
       logFile: logFile(host),
@@ -70,9 +69,38 @@ export async function startEngine(host: HostLayout, record: LabRecord): Promise<
 export async function stopEngine(host: HostLayout, how: 'SIGTERM' | 'SIGKILL'): Promise<void> {
   const engine = engineProcess(host)
   if (engine === undefined) return
+  // The kernel kills containerd with its parent, a moment later; a new engine must not meet it dying.
+  const family = [engine, containerdProcess(host)].filter(id => id !== undefined)
   signal(engine, how)
-  if (await waitFor(() => !isRunning(engine), STOP_TIMEOUT_MS)) return
-  throw new LabError(`the engine of ${host.name} (pid ${engine.pid}) ignores ${how}`)
+  if (await waitFor(() => !family.some(isRunning), STOP_TIMEOUT_MS)) return
+  const pids = family.filter(isRunning).map(id => id.pid)
+  throw new LabError(`the engine of ${host.name} (pid ${pids.join(', ')}) ignores ${how}`)
+}
+
+/**
+ * Pid files a killed engine leaves behind: with its pid in use again dockerd refuses to start, and
+ * with containerd not reaped yet it waits for an answer from the dead.
+ */
+function dropStalePidFiles(host: HostLayout): void {
+  rmSync(join(runDir(host), 'docker.pid'), { force: true })
+  if (containerdProcess(host) === undefined) rmSync(containerdPidFile(host), { force: true })
+}
+
+function containerdProcess(host: HostLayout): ProcessId | undefined {
+  try {
+    return identify(Number(readFileSync(containerdPidFile(host), 'utf8')))
+  } catch {
+    return undefined
+  }
+}
+
+function containerdPidFile(host: HostLayout): string {
+  return join(runDir(host), 'docker/containerd/containerd.pid')
+}
+
+/** The host's own /run, seen from outside. */
+function runDir(host: HostLayout): string {
+  return `/proc/${holderOf(host)?.pid}/root/run`
 }
 
 /** The running engine's process; undefined when it is down. */

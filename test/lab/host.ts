@@ -45,8 +45,12 @@ export class Host {
   }
 
   /** Runs a command in the host to its end. @throws {LabError} when the host is off or time is up */
-  exec(argv: readonly string[], options: ExecOptions = {}): Promise<RunResult> {
-    return run(this.command(argv, options.cwd), { ...options, env: holder.hostEnv(options.env) })
+  async exec(argv: readonly string[], options: ExecOptions = {}): Promise<RunResult> {
+    return run(this.command(argv, options.cwd), {
+      ...options,
+      env: holder.hostEnv(options.env),
+      title: `${argv.join(' ')} on ${this.name}`,
+    })
   }
 
   /** Starts a long-running process that belongs to the host: `kill` and `down` end it. */
@@ -61,7 +65,7 @@ export class Host {
   }
 
   /** Runs the docker CLI against this host's engine. @returns its output without the last newline */
-  docker(...args: string[]): Promise<string> {
+  async docker(...args: string[]): Promise<string> {
     this.#needEngine()
     return engine.docker(this.#layout, args)
   }

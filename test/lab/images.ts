@@ -1,7 +1,15 @@
 // Test images without a registry: built from this machine's own programs, loaded into each engine.
 // The archive is made here rather than by `docker import`, so that every host gets the same image ids.
 import { createHash } from 'node:crypto'
-import { existsSync, mkdirSync, renameSync, writeFileSync } from 'node:fs'
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs'
 import { join } from 'node:path'
 import { buffer } from 'node:stream/consumers'
 import tar from 'tar-stream'
@@ -29,6 +37,7 @@ const IMAGES: readonly ImageConfig[] = [
   },
 ]
 
+const ARCHIVE_AGE_MS = 10 * 60_000
 const CREATED = '2026-01-01T00:00:00Z'
 const ARCHITECTURES: Readonly<Record<string, string>> = { x64: 'amd64', arm64: 'arm64' }
 
@@ -44,11 +53,20 @@ export async function buildImages(log: (line: string) => void): Promise<string> 
   const file = join(cache, `images-${key}.tar`)
   if (existsSync(file)) return file
   mkdirSync(cache, { recursive: true })
+  dropOldArchives(cache)
   const draft = `${file}.${process.pid}`
   writeFileSync(draft, await packArchive(layer))
   renameSync(draft, file)
   log(`built ${IMAGES.map(image => image.tag).join(', ')}`)
   return file
+}
+
+/** Archives of contents gone by; a young one may still be on its way into another lab's hosts. */
+function dropOldArchives(cache: string): void {
+  for (const name of readdirSync(cache)) {
+    const file = join(cache, name)
+    if (Date.now() - statSync(file).mtimeMs > ARCHIVE_AGE_MS) rmSync(file, { force: true })
+  }
 }
 
 /** Loads an archive of images into a host's engine. */

@@ -79,10 +79,10 @@ export class Lab {
   }
 
   /** @throws {LabError} when there is no lab of that name */
-  static attach(name: string = layout.DEFAULT_LAB): Promise<Lab> {
+  static async attach(name: string = layout.DEFAULT_LAB): Promise<Lab> {
     try {
       const record = JSON.parse(readFileSync(layout.recordFile(name), 'utf8')) as layout.LabRecord
-      return Promise.resolve(new Lab(record))
+      return new Lab(record)
     } catch (error) {
       const cause = { cause: error }
       throw new LabError(
@@ -108,7 +108,7 @@ export class Lab {
   }
 
   /** Drops all frames between two hosts, both ways, or between one host and all others. */
-  partition(a: string, b?: string): Promise<void> {
+  async partition(a: string, b?: string): Promise<void> {
     const cut =
       b === undefined ? { a: this.host(a).name } : { a: this.host(a).name, b: this.host(b).name }
     return withLock(lockFile(this.name), () =>

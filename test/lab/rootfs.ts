@@ -1,4 +1,4 @@
-// The files of the test images: this machine's busybox and Redis with the libraries they need.
+// The files of the test images: this machine's busybox, Redis and curl with the libraries they need.
 import { readFileSync, realpathSync } from 'node:fs'
 import { basename, dirname } from 'node:path'
 import { LabError } from './errors.ts'
@@ -86,7 +86,8 @@ export async function rootfs(): Promise<readonly RootfsEntry[]> {
   for (const applet of (await runOk([busybox, '--list'])).split('\n').filter(Boolean)) {
     if (applet !== 'busybox') add({ path: `bin/${applet}`, mode: 0o777, target: 'busybox' })
   }
-  for (const name of ['redis-server', 'redis-cli']) {
+  // curl because Debian's static busybox crashes on `wget -T`, its shell running no other wget.
+  for (const name of ['redis-server', 'redis-cli', 'curl']) {
     const file = program(name)
     add({ path: `usr/bin/${name}`, mode: 0o755, content: readFileSync(file) })
     for (const library of await libraries(file)) {
@@ -94,7 +95,9 @@ export async function rootfs(): Promise<readonly RootfsEntry[]> {
       add({ path: library.slice(1), mode: 0o755, content: readFileSync(library) })
     }
   }
-  add({ path: 'bin/redis-cli', mode: 0o777, target: '/usr/bin/redis-cli' })
+  for (const name of ['redis-cli', 'curl']) {
+    add({ path: `bin/${name}`, mode: 0o777, target: `/usr/bin/${name}` })
+  }
   for (const [path, mode, text] of TEXTS) add({ path, mode, content: Buffer.from(text) })
   return [...entries.values()].toSorted((a, b) => (a.path < b.path ? -1 : 1))
 }

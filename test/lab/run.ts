@@ -9,6 +9,8 @@ export interface RunOptions {
   readonly input?: string
   /** Added to this process's environment. */
   readonly env?: Readonly<Record<string, string>>
+  /** What errors call the command. @default its words */
+  readonly title?: string
 }
 
 export interface RunResult {
@@ -41,7 +43,7 @@ export function run(argv: readonly string[], options: RunOptions = {}): Promise<
     let size = 0
     let failure: LabError | undefined
     const giveUp = (reason: string): void => {
-      failure ??= new LabError(`${argv.join(' ')}: ${reason}`)
+      failure ??= new LabError(`${options.title ?? argv.join(' ')}: ${reason}`)
       endSession(child.pid)
     }
     const timer = setTimeout(() => giveUp(`not finished after ${timeoutMs} ms; stopped`), timeoutMs)
