@@ -98,16 +98,20 @@ export function forgetHolder(host: HostLayout): void {
   rmSync(holderFile(host), { force: true })
 }
 
+/** @throws {LabError} when the host is off */
+export function needPower(host: HostLayout): Holder {
+  const holder = holderOf(host)
+  if (holder !== undefined) return holder
+  throw new LabError(`host ${host.name} is off; start it with: npm run lab -- start ${host.name}`)
+}
+
 /**
  * The command that runs `argv` inside a host: its cgroup, mounts, name and network.
  *
  * @throws {LabError} when the host is off
  */
 export function enter(host: HostLayout, argv: readonly string[], cwd = process.cwd()): string[] {
-  const holder = holderOf(host)
-  if (holder === undefined) {
-    throw new LabError(`host ${host.name} is off; start it with: npm run lab -- start ${host.name}`)
-  }
+  const holder = needPower(host)
   const inside = ['sh', '-c', 'cd "$0" && exec "$@"', cwd, ...argv]
   const namespaces = ['nsenter', '-t', String(holder.pid), '-m', '-u', '-n', '--', ...inside]
   return ['sh', '-c', JOIN, hostCgroupFile(host.cgroup), ...namespaces]

@@ -118,10 +118,10 @@ export class Host {
 
   async #powerOff(): Promise<void> {
     const sw = switchLayout(this.#record)
-    const switchIsOn = holder.holderOf(sw) !== undefined
-    if (switchIsOn) await cutCable(sw, this.#layout)
+    const isWired = sw.name !== this.name && holder.holderOf(sw) !== undefined
+    if (isWired) await cutCable(sw, this.#layout)
     await killHostProcesses(this.#layout.cgroup, holder.lastHolder(this.#layout)?.netns)
-    if (switchIsOn) await unplug(sw, this.#layout)
+    if (isWired) await unplug(sw, this.#layout)
     holder.forgetHolder(this.#layout)
     await removeCgroup(this.#layout.cgroup)
   }
@@ -142,6 +142,7 @@ export class Host {
   }
 
   #needEngine(): void {
+    holder.needPower(this.#layout)
     if (!this.#layout.engine) throw new LabError(`host ${this.name} is a client without an engine`)
   }
 }

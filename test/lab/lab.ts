@@ -72,7 +72,7 @@ export class Lab {
         await lab.#boot(options.images ?? true, log)
         return lab
       } catch (error) {
-        await lab.#erase()
+        await lab.#erase().catch((after: unknown) => log(messageOf(after)))
         throw error
       }
     })
