@@ -19,6 +19,7 @@ const PROGRAMS = {
   procps: 'sysctl',
   'util-linux': 'nsenter',
   curl: 'curl',
+  'iputils-ping': 'ping',
 } as const
 
 export type Package = keyof typeof PROGRAMS

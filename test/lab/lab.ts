@@ -1,5 +1,7 @@
 // The lab: N hosts as network namespaces on one bridge, each with its own real Docker Engine, and an
-// outside client. Needs root; `npm run lab -- help` shows the command line.
+// outside client. A host has its own network, host name, /run, /sys, /etc/hosts and /etc/docker; the rest
+// of the disk is this machine's, so what a process keeps per host belongs into `host.dir`. Needs root.
+// `npm run lab -- help` shows the command line.
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { pickStorageDriver } from './engine.ts'
 import { LabError, messageOf } from './errors.ts'

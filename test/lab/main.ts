@@ -94,7 +94,7 @@ function table(status: LabStatus): string {
   const lines = [['HOST', 'ADDRESS', 'POWER', 'ENGINE', 'PROCESSES', 'RESIDENT'], ...rows].map(
     row =>
       row
-        .map(cell => cell.padEnd(12))
+        .map(cell => cell.padEnd(15))
         .join('')
         .trimEnd(),
   )
