@@ -40,7 +40,10 @@ t.test('commands run inside the host, with its name, network, input and exit cod
 t.test('every engine has an id and cgroup of its own, and the same images', async t => {
   const ids = await Promise.all(lab.hosts.map(host => host.docker('info', '--format', '{{.ID}}')))
   t.equal(new Set(ids).size, 3)
-  const images = await Promise.all(lab.hosts.map(host => host.docker('images', '-q', '--no-trunc')))
+  const listed = await Promise.all(
+    lab.hosts.map(host => host.docker('images', '--no-trunc', '--format', '{{.ID}} {{.Tag}}')),
+  )
+  const images = listed.map(lines => lines.split('\n').toSorted().join())
   t.equal(new Set(images).size, 1)
 })
 
