@@ -1,0 +1,242 @@
+// Goal: the store's contract on a proposer without a log; snapshots, determinism and indexes of the tables beneath.
+// Method: the shared contract; two stores fed the same bytes; random writes against a naive model.
+import assert from 'node:assert'
+import fc from 'fast-check'
+import t from 'tap'
+import { SimClock } from '../../../../runtime/clock.ts'
+import { MemoryLog, silentLog } from '../../../../runtime/log.ts'
+import { seededRandom } from '../../../../runtime/random.ts'
+import { createMemoryStore } from '../../../../manager/state/store/memory-proposer.ts'
+import { MemoryStore } from '../../../../manager/state/store/memory-store.ts'
+import { encodeSnapshot } from '../../../../manager/state/store/snapshot.ts'
+import { Transaction } from '../../../../manager/state/store/tx.ts'
+import { TableSet } from '../../../../manager/state/store/tables.ts'
+import { applyActions } from '../../../../manager/state/store/apply.ts'
+import type { ChangeBatch, Proposer } from '../../../../manager/state/store/types.ts'
+import { decodeTransaction, encodeTransaction } from '../../../../manager/state/store/wire.ts'
+import { aService, aTask } from './builders.ts'
+import { storeContract } from './contract.ts'
+
+const clock = new SimClock(1_000)
+const deps = { clock, random: seededRandom(1), log: silentLog }
+
+storeContract(t, async (_t, limits = {}) => createMemoryStore({ ...deps, limits }))
+
+/** A proposer that keeps the bytes it is given and applies them to its store. */
+function recording(): { store: MemoryStore; log: Uint8Array[] } {
+  const log: Uint8Array[] = []
+  const proposer: Proposer = {
+    async propose(actions, options) {
+      const bytes = encodeTransaction(actions, options.author)
+      log.push(bytes)
+      return store.applyTransaction(log.length, bytes)
+    },
+  }
+  const store = new MemoryStore({ ...deps, proposer })
+  return { store, log }
+}
+
+t.test('a snapshot restores the same state, order and bookkeeping included', async t => {
+  const store = createMemoryStore(deps)
+  await store.update(tx => {
+    tx.create('service', aService('s1', 'web'))
+    for (let n = 0; n < 1200; n++)
+      tx.create('task', aTask(`t${n}`, { serviceId: 's1', slot: n % 7, nodeId: `n${n % 3}` }))
+  })
+  const captured = store.captureSnapshot()
+  let pauses = 0
+  await store.update(tx => tx.delete('task', 't5'))
+  const bytes = await encodeSnapshot(captured, () => {
+    pauses += 1
+  })
+  t.ok(pauses > 2, 'it is encoded in slices')
+  const other = createMemoryStore(deps)
+  const batches: ChangeBatch[] = []
+  other.watch(batch => batches.push(batch))
+  other.restore(bytes, captured.version)
+  t.match(batches, [{ version: captured.version, reset: true, changes: [] }])
+  t.equal(
+    other.view(tx => tx.list('task').length),
+    1200,
+    'what was deleted after the capture is in it',
+  )
+  t.same(other.captureSnapshot(), captured)
+  t.equal(
+    other.view(tx => tx.resolve('service', 'WEB').id),
+    's1',
+  )
+  t.throws(() => other.since(captured.version - 1), { code: 'OutOfRange' })
+  t.throws(() => other.restore(Buffer.from('nonsense'), 9), { code: 'DataLoss' })
+  t.equal(other.version, captured.version)
+})
+
+t.test('the same transactions make the same bytes on every member', async t => {
+  await fc.assert(
+    fc.asyncProperty(
+      fc.array(operation, { maxLength: 60 }),
+      fc.nat(59),
+      async (operations, cut) => {
+        const { store, log } = recording()
+        for (const one of operations) await write(store, one)
+        const follower = new MemoryStore({
+          ...deps,
+          proposer: { propose: () => Promise.reject(new Error('follower')) },
+        })
+        const late = new MemoryStore({
+          ...deps,
+          proposer: { propose: () => Promise.reject(new Error('follower')) },
+        })
+        for (const [at, bytes] of log.entries()) {
+          follower.applyTransaction(at + 1, bytes)
+          if (at === cut) late.restore(await encodeSnapshot(follower.captureSnapshot()), at + 1)
+          else if (at > cut) late.applyTransaction(at + 1, bytes)
+        }
+        const expected = await encodeSnapshot(store.captureSnapshot())
+        assert.deepEqual(await encodeSnapshot(follower.captureSnapshot()), expected)
+        if (log.length > cut)
+          assert.deepEqual(await encodeSnapshot(late.captureSnapshot()), expected)
+      },
+    ),
+    { numRuns: 50 },
+  )
+  t.pass('50 random histories')
+})
+
+t.test('indexes agree with a naive model, inside a transaction and after it', async t => {
+  await fc.assert(
+    fc.asyncProperty(
+      fc.array(fc.array(operation, { maxLength: 8 }), { maxLength: 20 }),
+      async rounds => {
+        const store = createMemoryStore(deps)
+        for (const operations of rounds) {
+          await store.update(tx => {
+            for (const one of operations) writeTx(tx, one)
+            check(tx)
+          })
+          store.view(check)
+        }
+      },
+    ),
+    { numRuns: 60 },
+  )
+  t.pass('60 random histories')
+  function check(
+    tx: Pick<
+      Transaction,
+      'list' | 'get' | 'byName' | 'tasksOfService' | 'tasksOnNode' | 'tasksOfSlot'
+    >,
+  ): void {
+    const tasks = tx.list('task')
+    for (const id of IDS) {
+      const ofService = tasks.filter(task => task.serviceId === id)
+      assert.deepEqual(tx.tasksOfService(id), ofService)
+      assert.deepEqual(byId(tx.tasksOnNode(id)), byId(tasks.filter(task => task.nodeId === id)))
+      for (const slot of [0, 1])
+        assert.deepEqual(
+          tx.tasksOfSlot(id, slot),
+          ofService.filter(task => task.slot === slot),
+        )
+      assert.deepEqual(
+        tx.byName('service', id),
+        tx.list('service').filter(service => service.spec?.annotations?.name.toLowerCase() === id),
+      )
+      assert.equal(
+        tx.get('task', id),
+        tasks.find(task => task.id === id),
+      )
+    }
+  }
+})
+
+t.test('a refused transaction leaves nothing behind', t => {
+  const tables = new TableSet()
+  const seed = new Transaction(tables, 0, 1)
+  seed.create('task', aTask('t1'))
+  applyActions(tables, 1, seed.actions())
+  const early = new Transaction(tables, 1, 1)
+  early.create('service', aService('s1', 'web'))
+  early.delete('task', 't1')
+  const late = new Transaction(tables, 1, 1)
+  late.create('service', aService('s2', 'api'))
+  late.update('task', { ...late.resolve('task', 't1'), slot: 3 })
+  applyActions(tables, 2, decodeTransaction(encodeTransaction(early.actions(), 'a')).actions)
+  t.same(applyActions(tables, 3, late.actions()), { conflict: 'task t1' })
+  t.equal(tables.of('service').byName('api').length, 0)
+  t.equal(tables.of('service').size, 1)
+  t.end()
+})
+
+t.test('a malformed entry is refused and said, and the log goes on', t => {
+  const log = new MemoryLog()
+  const store = new MemoryStore({
+    ...deps,
+    log,
+    proposer: { propose: () => Promise.reject(new Error('none')) },
+  })
+  t.match(store.applyTransaction(4, Buffer.from([0x12, 0xff])).conflict, /malformed/)
+  t.equal(store.version, 4)
+  t.match(log.lines, [{ level: 'error', fields: { index: 4 } }])
+  t.end()
+})
+
+t.test('an object that always changes in between ends in Aborted, within its time', async t => {
+  const simClock = new SimClock(1)
+  let proposals = 0
+  const proposer: Proposer = {
+    async propose() {
+      proposals += 1
+      return { version: proposals, conflict: 'task t1' }
+    },
+  }
+  const store = new MemoryStore({ ...deps, clock: simClock, proposer })
+  const update = store.update(tx => tx.create('task', aTask('t1')))
+  const aborted = t.rejects(update, { code: 'Aborted', message: /task t1/ })
+  for (let n = 0; n < 500; n++) {
+    simClock.advance(5)
+    await Promise.resolve()
+  }
+  await aborted
+  t.equal(proposals, 20)
+})
+
+const IDS = ['a', 'b', 'c', 'd']
+interface Operation {
+  readonly what: 'task' | 'service' | 'delete'
+  readonly id: string
+  readonly other: string
+  readonly slot: number
+}
+const operation = fc.record<Operation>({
+  what: fc.constantFrom('task', 'task', 'service', 'delete'),
+  id: fc.constantFrom(...IDS),
+  other: fc.constantFrom(...IDS),
+  slot: fc.nat(1),
+})
+
+async function write(store: MemoryStore, one: Operation): Promise<void> {
+  await store.update(tx => writeTx(tx, one))
+}
+
+function writeTx(
+  tx: Pick<Transaction, 'get' | 'create' | 'update' | 'delete' | 'byName'>,
+  one: Operation,
+): void {
+  if (one.what === 'delete') {
+    tx.delete('task', one.id)
+    tx.delete('service', one.other)
+  } else if (one.what === 'service') {
+    if (tx.byName('service', one.other).some(service => service.id !== one.id)) return
+    const service = aService(one.id, one.slot === 0 ? one.other : one.other.toUpperCase())
+    if (tx.get('service', one.id)) tx.update('service', service, { spec: true })
+    else tx.create('service', service)
+  } else {
+    const before = tx.get('task', one.id)
+    // A task's service and slot are for life; where it runs is not.
+    if (before) tx.update('task', { ...before, nodeId: one.other })
+    else tx.create('task', aTask(one.id, { serviceId: one.other, slot: one.slot, nodeId: one.id }))
+  }
+}
+
+function byId<T extends { readonly id: string }>(objects: readonly T[]): T[] {
+  return objects.toSorted((a, b) => (a.id < b.id ? -1 : 1))
+}
