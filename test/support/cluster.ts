@@ -110,9 +110,14 @@ export class Cluster {
     this.#daemons.delete(host.name)
   }
 
+  /** The words of a command line, to be run in a host. */
+  command(...args: string[]): string[] {
+    return [process.execPath, LAUNCHER, ...args]
+  }
+
   /** Runs the command line on a host, whatever comes of it. */
   skein(host: Host, ...args: string[]): Promise<RunResult> {
-    return host.exec([process.execPath, LAUNCHER, ...args], {
+    return host.exec(this.command(...args), {
       timeoutMs: 180_000,
       env: { NO_COLOR: '1', CI: '1' },
     })
