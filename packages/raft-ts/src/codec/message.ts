@@ -1,0 +1,193 @@
+// One byte of version, one of type, then the fields in a fixed order. Both ends check sizes, so a transport may carry
+// the bytes without looking into them.
+import { RaftError } from '../errors.ts'
+import type { Message } from '../types.ts'
+import { ByteReader, ByteWriter, malformed } from './bytes.ts'
+import { readEntry, readSnapshotMeta, writeEntry, writerFor, writeSnapshotMeta } from './entry.ts'
+
+const VERSION = 1
+
+/** No message is larger than this on the wire. Appends and snapshot chunks stay far below. */
+export const MAX_MESSAGE_BYTES = 64 * 1024 * 1024
+
+const TYPES = [
+  'vote',
+  'voteResponse',
+  'preVote',
+  'preVoteResponse',
+  'append',
+  'appendResponse',
+  'heartbeat',
+  'heartbeatResponse',
+  'snapshot',
+  'snapshotChunk',
+  'snapshotChunkResponse',
+  'timeoutNow',
+  'readIndex',
+  'readIndexResponse',
+  'removed',
+] as const satisfies readonly Message['type'][]
+
+/** @throws RaftError `TooLarge` above `MAX_MESSAGE_BYTES`, `Refused` when a number is no unsigned integer below 2^53 */
+export function encodeMessage(message: Message): Uint8Array {
+  const writer = message.type === 'append' ? writerFor(message.entries) : new ByteWriter()
+  writer.byte(VERSION)
+  writer.byte(TYPES.indexOf(message.type))
+  writer.uint(message.from)
+  writer.uint(message.to)
+  writer.uint(message.term)
+  writeBody(writer, message)
+  if (writer.length > MAX_MESSAGE_BYTES)
+    throw new RaftError(
+      'TooLarge',
+      `a raft ${message.type} of ${writer.length} bytes exceeds ${MAX_MESSAGE_BYTES}`,
+    )
+  return writer.finish()
+}
+
+/** @throws RaftError `Corrupt` on anything `encodeMessage` would not have written, `TooLarge` above the limit */
+export function decodeMessage(bytes: Uint8Array): Message {
+  if (bytes.length > MAX_MESSAGE_BYTES)
+    throw new RaftError(
+      'TooLarge',
+      `a raft message of ${bytes.length} bytes exceeds ${MAX_MESSAGE_BYTES}`,
+    )
+  const reader = new ByteReader(bytes)
+  const version = reader.byte()
+  if (version !== VERSION) throw malformed(`message version ${version}, expected ${VERSION}`)
+  const type = TYPES[reader.byte()]
+  if (type === undefined) throw malformed('unknown type of message')
+  const message = readBody(reader, type, {
+    from: reader.uint(),
+    to: reader.uint(),
+    term: reader.uint(),
+  })
+  reader.end()
+  return message
+}
+
+function writeBody(writer: ByteWriter, m: Message): void {
+  switch (m.type) {
+    case 'vote':
+    case 'preVote':
+      writer.uint(m.lastIndex)
+      writer.uint(m.lastTerm)
+      writer.byte(m.transfer ? 1 : 0)
+      return
+    case 'voteResponse':
+    case 'preVoteResponse':
+      writer.byte(m.reject ? 1 : 0)
+      return
+    case 'append':
+      writer.uint(m.prevIndex)
+      writer.uint(m.prevTerm)
+      writer.uint(m.commit)
+      writer.uint(m.entries.length)
+      for (const entry of m.entries) writeEntry(writer, entry)
+      return
+    case 'appendResponse':
+      writer.uint(m.index)
+      writer.byte(m.reject ? 1 : 0)
+      writer.uint(m.hintIndex)
+      writer.uint(m.hintTerm)
+      return
+    case 'heartbeat':
+      writer.uint(m.commit)
+      writer.uint(m.round)
+      return
+    case 'heartbeatResponse':
+      writer.uint(m.round)
+      return
+    case 'snapshot':
+      writeSnapshotMeta(writer, m.snapshot.meta)
+      writer.bytes(m.snapshot.data)
+      return
+    case 'snapshotChunk':
+      writer.uint(m.index)
+      writer.uint(m.offset)
+      writer.uint(m.total)
+      writer.bytes(m.data)
+      return
+    case 'snapshotChunkResponse':
+      writer.uint(m.index)
+      writer.uint(m.offset)
+      return
+    case 'readIndex':
+      writer.uint(m.context)
+      return
+    case 'readIndexResponse':
+      writer.uint(m.context)
+      writer.uint(m.index)
+      return
+    case 'timeoutNow':
+    case 'removed':
+      return
+  }
+}
+
+function readBody(
+  reader: ByteReader,
+  type: Message['type'],
+  envelope: { from: number; to: number; term: number },
+): Message {
+  switch (type) {
+    case 'vote':
+    case 'preVote':
+      return {
+        type,
+        ...envelope,
+        lastIndex: reader.uint(),
+        lastTerm: reader.uint(),
+        transfer: reader.bool(),
+      }
+    case 'voteResponse':
+    case 'preVoteResponse':
+      return { type, ...envelope, reject: reader.bool() }
+    case 'append': {
+      const prevIndex = reader.uint()
+      const prevTerm = reader.uint()
+      const commit = reader.uint()
+      const entries = Array.from({ length: reader.count(4) }, () => readEntry(reader))
+      for (const [i, entry] of entries.entries())
+        if (entry.index !== prevIndex + 1 + i) throw malformed('entries do not follow each other')
+      return { type, ...envelope, prevIndex, prevTerm, commit, entries }
+    }
+    case 'appendResponse':
+      return {
+        type,
+        ...envelope,
+        index: reader.uint(),
+        reject: reader.bool(),
+        hintIndex: reader.uint(),
+        hintTerm: reader.uint(),
+      }
+    case 'heartbeat':
+      return { type, ...envelope, commit: reader.uint(), round: reader.uint() }
+    case 'heartbeatResponse':
+      return { type, ...envelope, round: reader.uint() }
+    case 'snapshot':
+      return {
+        type,
+        ...envelope,
+        snapshot: { meta: readSnapshotMeta(reader), data: reader.bytes() },
+      }
+    case 'snapshotChunk':
+      return {
+        type,
+        ...envelope,
+        index: reader.uint(),
+        offset: reader.uint(),
+        total: reader.uint(),
+        data: reader.bytes(),
+      }
+    case 'snapshotChunkResponse':
+      return { type, ...envelope, index: reader.uint(), offset: reader.uint() }
+    case 'readIndex':
+      return { type, ...envelope, context: reader.uint() }
+    case 'readIndexResponse':
+      return { type, ...envelope, context: reader.uint(), index: reader.uint() }
+    case 'timeoutNow':
+    case 'removed':
+      return { type, ...envelope }
+  }
+}

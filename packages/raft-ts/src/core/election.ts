@@ -1,0 +1,82 @@
+import type { VoteRequest, VoteResponse } from '../types.ts'
+import { countVotes } from './quorum.ts'
+import { appendAsLeader, becomeLeader } from './replication.ts'
+import type { RaftState } from './state.ts'
+
+/** Candidates try again sooner than followers lose patience; pre-votes cost nobody anything. */
+const RETRY_SPREAD = 0.5
+
+/**
+ * Asks for votes (raft.pdf §5.2).
+ *
+ * `preVote` first asks whether an election could be won, without raising any term (raft thesis §9.6), so that a member
+ * coming back does not depose a healthy leader. `transfer` is an election the leader asked for: no pre-vote, and
+ * stickiness does not apply.
+ */
+export function campaign(s: RaftState, kind: 'preVote' | 'vote' | 'transfer'): void {
+  if (!s.promotable || s.role === 'leader') return
+  const pre = kind === 'preVote'
+  s.reset(pre ? s.term : s.term + 1)
+  s.role = pre ? 'precandidate' : 'candidate'
+  s.timeoutMs = s.config.electionTimeoutMs * (RETRY_SPREAD + s.config.random())
+  if (pre) s.votes.set(s.id, true)
+  // In an election proper our own vote counts once it is durable: see Raft.written.
+  else s.vote = s.id
+  for (const to of s.voters) {
+    if (to === s.id) continue
+    s.send({
+      type: pre ? 'preVote' : 'vote',
+      to,
+      term: pre ? s.term + 1 : s.term,
+      lastIndex: s.log.lastIndex,
+      lastTerm: s.log.lastTerm,
+      transfer: kind === 'transfer',
+    })
+  }
+  tally(s)
+}
+
+/** A vote for ourselves is durable. */
+export function ownVoteDurable(s: RaftState): void {
+  if (s.role !== 'candidate') return
+  s.votes.set(s.id, true)
+  tally(s)
+}
+
+export function onVoteRequest(s: RaftState, m: VoteRequest): void {
+  const pre = m.type === 'preVote'
+  const free = s.vote === m.from || (s.vote === 0 && s.leader === 0) || (pre && m.term > s.term)
+  const granted = free && s.log.isUpToDate(m.lastIndex, m.lastTerm)
+  if (granted && !pre) {
+    s.vote = m.from
+    s.electionElapsedMs = 0
+  }
+  s.send({
+    type: pre ? 'preVoteResponse' : 'voteResponse',
+    to: m.from,
+    term: granted ? m.term : s.term,
+    reject: !granted,
+  })
+}
+
+export function onVoteResponse(s: RaftState, m: VoteResponse): void {
+  const expected = s.role === 'precandidate' ? 'preVoteResponse' : 'voteResponse'
+  if (m.type !== expected || (s.role !== 'precandidate' && s.role !== 'candidate')) return
+  // A pre-vote granted for an earlier attempt says nothing about this one.
+  if (m.type === 'preVoteResponse' && !m.reject && m.term !== s.term + 1) return
+  if (!s.votes.has(m.from)) s.votes.set(m.from, !m.reject)
+  tally(s)
+}
+
+function tally(s: RaftState): void {
+  const outcome = countVotes(s.voters, s.votes)
+  if (outcome === 'pending') return
+  if (outcome === 'lost') s.becomeFollower(s.term, 0)
+  else if (s.role === 'precandidate') campaign(s, 'vote')
+  else {
+    becomeLeader(s)
+    // raft.pdf §8: entries of earlier terms commit only behind one of the leader's own term.
+    appendAsLeader(s, [{ kind: 'empty', data: new Uint8Array(0) }])
+    s.pendingConfigIndex = s.log.lastIndex
+  }
+}

@@ -1,0 +1,37 @@
+/** A majority of `size` voters. */
+export function majority(size: number): number {
+  return Math.floor(size / 2) + 1
+}
+
+/**
+ * The highest index a majority of the voters holds.
+ *
+ * @param matchOf the durable index of a voter, 0 when unknown
+ */
+export function quorumIndex(voters: readonly number[], matchOf: (id: number) => number): number {
+  if (voters.length === 0) return 0
+  const sorted = voters.map(matchOf).sort((a, b) => b - a)
+  return sorted[majority(voters.length) - 1] ?? 0
+}
+
+export type VoteOutcome = 'won' | 'lost' | 'pending'
+
+/** Counts only voters, each once; votes of others are ignored. */
+export function countVotes(
+  voters: readonly number[],
+  votes: ReadonlyMap<number, boolean>,
+): VoteOutcome {
+  let granted = 0
+  let rejected = 0
+  for (const id of voters) {
+    const vote = votes.get(id)
+    if (vote === true) granted++
+    if (vote === false) rejected++
+  }
+  if (voters.length > 0 && granted >= majority(voters.length)) return 'won'
+  return voters.length - rejected < majority(voters.length) ? 'lost' : 'pending'
+}
+
+export function hasQuorum(voters: readonly number[], has: (id: number) => boolean): boolean {
+  return voters.length > 0 && voters.filter(has).length >= majority(voters.length)
+}

@@ -1,0 +1,379 @@
+// The face of the core: inputs are messages, elapsed time, proposals and finished writes; outputs are `Ready`s, plain data.
+// No clock, no chance, no disk, no promise in here, so a run is a function of its inputs and can be replayed.
+import type { Entry, HardState, Membership, Message, Snapshot, SnapshotMeta } from '../types.ts'
+import { campaign, onVoteRequest, onVoteResponse, ownVoteDurable } from './election.ts'
+import { onAppend, onHeartbeat, onSnapshot } from './follower.ts'
+import type { RaftLog } from './log.ts'
+import {
+  applyChange,
+  type Change,
+  type ChangeOutcome,
+  decodeChange,
+  encodeChange,
+  memberOf,
+  votersOf,
+} from './membership.ts'
+import type { Read } from './read-only.ts'
+import {
+  advanceCommit,
+  answerReads,
+  appendAsLeader,
+  checkQuorum,
+  heartbeat,
+  maybeHandOver,
+  onAppendResponse,
+  onHeartbeatResponse,
+  ownEntriesDurable,
+  replicate,
+  startRead,
+} from './replication.ts'
+import { type CoreConfig, RaftState } from './state.ts'
+
+/** What the driver has to do, in this order where order matters: write, then send `afterWrite`. */
+export interface Ready {
+  /** To be passed to `written` once this and every earlier write is durable. */
+  readonly write: number
+  /** Nothing to make durable: pass the number on as soon as the earlier writes are done. */
+  readonly mustSync: boolean
+  readonly hardState: HardState
+  /** To append; a first index at or below the stored end truncates. */
+  readonly entries: readonly Entry[]
+  /** To save before the entries, and to restore the state machine from when the write is done. */
+  readonly snapshot: Snapshot | undefined
+  /** May leave at once, even before the write. */
+  readonly messages: readonly Message[]
+  /** Must not leave before the write is durable. */
+  readonly afterWrite: readonly Message[]
+  /** Durable and committed: apply, then call `applied`. */
+  readonly committed: readonly Entry[]
+  /** Our own reads: serve once `index` is applied. */
+  readonly reads: readonly Read[]
+}
+
+export type ProposeOutcome =
+  | { readonly index: number; readonly term: number }
+  | { readonly refused: 'notLeader' | 'transferring' | 'full' | 'pending' }
+
+export class Raft {
+  readonly state: RaftState
+
+  constructor(
+    config: CoreConfig,
+    start: { log: RaftLog; hardState: HardState; membership: Membership; snapshot?: SnapshotMeta },
+  ) {
+    this.state = new RaftState(config, start.log, start.hardState, start.membership)
+    this.state.snapshot = start.snapshot
+  }
+
+  tick(elapsedMs: number): void {
+    const s = this.state
+    s.electionElapsedMs += elapsedMs
+    if (s.role === 'leader') this.#tickLeader(elapsedMs)
+    else if (s.electionElapsedMs >= s.timeoutMs && s.promotable) this.campaign()
+  }
+
+  campaign(): void {
+    campaign(this.state, this.state.config.preVote ? 'preVote' : 'vote')
+  }
+
+  /**
+   * A follower has proof that its leader is gone. It may grant votes at once; it keeps its term and vote.
+   * A leader does not forget itself.
+   */
+  forgetLeader(): void {
+    const s = this.state
+    if (s.role === 'follower') s.leader = 0
+  }
+
+  /** The transport lost `id`: what was in flight to it is probably gone. */
+  reportUnreachable(id: number): void {
+    const p = this.state.progress.get(id)
+    if (p?.state === 'replicate' && id !== this.state.id) p.becomeProbe()
+  }
+
+  /** Whether the snapshot for `id` was delivered. Either way its log is probed again, after the next heartbeat. */
+  reportSnapshot(id: number, delivered: boolean): void {
+    const p = this.state.progress.get(id)
+    if (p?.state === 'snapshot') p.snapshotSent(delivered)
+  }
+
+  propose(data: Uint8Array): ProposeOutcome {
+    return this.#propose('normal', data)
+  }
+
+  /** One change at a time: `pending` until the last one, of whatever leader, is applied here. */
+  proposeChange(change: Change): ProposeOutcome {
+    const s = this.state
+    if (s.role === 'leader' && s.log.applied < s.pendingConfigIndex) return { refused: 'pending' }
+    const outcome = this.#propose('config', encodeChange(change))
+    if ('index' in outcome) s.pendingConfigIndex = outcome.index
+    return outcome
+  }
+
+  /** @returns false when there is nobody to ask; the answer comes in a later `Ready.reads`, or never: ask again */
+  readIndex(context: number): boolean {
+    const s = this.state
+    if (s.role === 'leader') return startRead(s, s.id, context)
+    if (s.leader === 0) return false
+    s.send({ type: 'readIndex', to: s.leader, context })
+    return true
+  }
+
+  /** Raft thesis §3.10. Given up after an election timeout; no proposals are accepted meanwhile. */
+  transferTo(id: number): boolean {
+    const s = this.state
+    if (s.role !== 'leader' || id === s.id || !s.voters.includes(id)) return false
+    s.transferTo = id
+    s.electionElapsedMs = 0
+    const p = s.progress.get(id)
+    if (p !== undefined) p.nudged = true
+    maybeHandOver(s)
+    return true
+  }
+
+  step(m: Message): void {
+    const s = this.state
+    if (m.to !== s.id || m.from === s.id) return
+    if (m.type === 'removed') {
+      this.#onRemoved()
+      return
+    }
+    if (s.membership.removed.includes(m.from) && (m.type === 'vote' || m.type === 'preVote')) {
+      s.send({ type: 'removed', to: m.from })
+      return
+    }
+    if (m.term > s.term) {
+      if (!this.#meetHigherTerm(m)) return
+    } else if (m.term < s.term) {
+      this.#answerLowerTerm(m)
+      return
+    }
+    this.#dispatch(m)
+  }
+
+  /** @returns false when there is nothing to do */
+  hasReady(): boolean {
+    const s = this.state
+    if (s.role === 'leader') replicate(s)
+    return s.hasWrite() || s.immediate.length > 0 || s.readsDone.length > 0 || s.log.hasCommitted()
+  }
+
+  ready(): Ready | undefined {
+    if (!this.hasReady()) return undefined
+    const s = this.state
+    const hardState = s.hardState()
+    const { number, mustSync } = s.beginWrite()
+    const ready: Ready = {
+      write: number,
+      mustSync,
+      hardState,
+      entries: s.log.takeUnwritten(number),
+      snapshot: s.received,
+      messages: s.immediate,
+      afterWrite: s.afterWrite,
+      committed: s.log.hasCommitted() ? s.log.takeCommitted(s.config.maxBatchBytes, 1024) : [],
+      reads: s.readsDone,
+    }
+    s.received = undefined
+    s.immediate = []
+    s.afterWrite = []
+    s.readsDone = []
+    return ready
+  }
+
+  /** Write `number` and all before it are durable. */
+  written(number: number): void {
+    const s = this.state
+    const votedForSelf = s.writeDone(number)
+    if (votedForSelf) ownVoteDurable(s)
+    if (s.role === 'leader') ownEntriesDurable(s)
+  }
+
+  /** The state machine holds everything up to `last`; a config entry takes effect now. */
+  applied(entries: readonly Entry[]): ChangeOutcome | undefined {
+    const s = this.state
+    const last = entries.at(-1)
+    if (last === undefined) return undefined
+    s.log.appliedTo(last.index)
+    if (last.kind !== 'config') return undefined
+    const outcome = applyChange(s.membership, decodeChange(last.data))
+    if (outcome.refused === undefined) this.#adopt(outcome.membership)
+    return outcome
+  }
+
+  /** The state machine was restored from the snapshot of a `Ready`. */
+  snapshotApplied(meta: SnapshotMeta): void {
+    this.state.log.appliedTo(meta.index)
+  }
+
+  /** A snapshot of our own is durable; a tail of at most so many entries and bytes stays for slow members. */
+  compact(meta: SnapshotMeta, tailEntries: number, tailBytes: number): void {
+    const s = this.state
+    if (meta.index <= (s.snapshot?.index ?? 0)) return
+    s.snapshot = meta
+    s.log.compact(s.log.tailBefore(meta.index, tailEntries, tailBytes))
+  }
+
+  #propose(kind: 'normal' | 'config', data: Uint8Array): ProposeOutcome {
+    const s = this.state
+    if (s.role !== 'leader') return { refused: 'notLeader' }
+    if (s.transferTo !== 0) return { refused: 'transferring' }
+    const { maxUncommittedBytes } = s.config
+    if (s.uncommittedBytes > 0 && s.uncommittedBytes + data.length > maxUncommittedBytes)
+      return { refused: 'full' }
+    appendAsLeader(s, [{ kind, data }])
+    return { index: s.log.lastIndex, term: s.term }
+  }
+
+  #tickLeader(elapsedMs: number): void {
+    const s = this.state
+    if (s.electionElapsedMs >= s.config.electionTimeoutMs) {
+      s.electionElapsedMs = 0
+      s.transferTo = 0
+      checkQuorum(s)
+      if (s.role !== 'leader') return
+    }
+    s.heartbeatElapsedMs += elapsedMs
+    if (s.heartbeatElapsedMs < s.config.heartbeatMs) return
+    s.heartbeatElapsedMs = 0
+    heartbeat(s)
+  }
+
+  /** @returns false when the message must be ignored */
+  #meetHigherTerm(m: Message): boolean {
+    const s = this.state
+    const request = m.type === 'vote' || m.type === 'preVote'
+    if (request && s.inLease && !m.transfer) return false
+    // A pre-vote asks about a term nobody is in yet, and so does its granted answer.
+    if (m.type === 'preVote' || (m.type === 'preVoteResponse' && !m.reject)) return true
+    const fromLeader = m.type === 'append' || m.type === 'heartbeat' || m.type === 'snapshot'
+    s.becomeFollower(m.term, fromLeader ? m.from : 0)
+    return true
+  }
+
+  /**
+   * A leader of an older term must learn of ours, or a member that campaigned while cut off could never be reached
+   * again: it ignores the leader, and stickiness makes the others ignore it.
+   */
+  #answerLowerTerm(m: Message): void {
+    const s = this.state
+    if (m.type === 'append' || m.type === 'heartbeat' || m.type === 'snapshot')
+      s.send({
+        type: 'appendResponse',
+        to: m.from,
+        index: 0,
+        reject: false,
+        hintIndex: 0,
+        hintTerm: 0,
+      })
+    else if (m.type === 'preVote') s.send({ type: 'preVoteResponse', to: m.from, reject: true })
+  }
+
+  #dispatch(m: Message): void {
+    const s = this.state
+    switch (m.type) {
+      case 'vote':
+      case 'preVote':
+        onVoteRequest(s, m)
+        return
+      case 'voteResponse':
+      case 'preVoteResponse':
+        onVoteResponse(s, m)
+        return
+      case 'append':
+        this.#followLeader(m.from)
+        onAppend(s, m)
+        return
+      case 'heartbeat':
+        this.#followLeader(m.from)
+        onHeartbeat(s, m)
+        return
+      case 'snapshot':
+        this.#followLeader(m.from)
+        onSnapshot(s, m)
+        return
+      case 'appendResponse':
+        if (s.role === 'leader') onAppendResponse(s, m)
+        return
+      case 'heartbeatResponse':
+        if (s.role === 'leader') onHeartbeatResponse(s, m)
+        return
+      case 'timeoutNow':
+        if (s.role === 'follower') campaign(s, 'transfer')
+        return
+      case 'readIndex':
+        if (s.role === 'leader' && memberOf(s.membership, m.from) !== undefined)
+          startRead(s, m.from, m.context)
+        return
+      case 'readIndexResponse':
+        s.readsDone.push({ from: s.id, context: m.context, index: m.index })
+        return
+      // Chunks are the driver's, `removed` was dealt with before the terms.
+      case 'snapshotChunk':
+      case 'snapshotChunkResponse':
+      case 'removed':
+        return
+    }
+  }
+
+  /** A message of this term's leader: candidates give up, everybody's patience starts anew. */
+  #followLeader(from: number): void {
+    const s = this.state
+    if (s.role === 'follower') {
+      s.leader = from
+      s.electionElapsedMs = 0
+    } else if (s.role !== 'leader') s.becomeFollower(s.term, from)
+    else throw new Error(`raft invariant broken: two leaders in term ${s.term}`)
+  }
+
+  #onRemoved(): void {
+    const s = this.state
+    s.removed = true
+    if (s.role !== 'follower') s.becomeFollower(s.term, 0)
+  }
+
+  #adopt(membership: Membership): void {
+    const s = this.state
+    const gone = s.membership.members.filter(m => memberOf(membership, m.id) === undefined)
+    s.membership = membership
+    s.voters = votersOf(membership)
+    s.removed ||= membership.removed.includes(s.id)
+    if (s.role === 'precandidate' || s.role === 'candidate') {
+      if (!s.isVoter) s.becomeFollower(s.term, 0)
+      return
+    }
+    if (s.role !== 'leader') return
+    for (const { id } of gone) {
+      s.progress.delete(id)
+      if (id !== s.id) s.send({ type: 'removed', to: id })
+      if (id === s.transferTo) s.transferTo = 0
+    }
+    this.#addProgress()
+    if (!s.isVoter) {
+      // The last news first: the others must learn that our removal is committed, and one of them may lead at once.
+      replicate(s)
+      const heir = s.voters.toSorted((a, b) => this.#matchOf(b) - this.#matchOf(a))[0]
+      if (heir !== undefined) s.send({ type: 'timeoutNow', to: heir })
+      s.becomeFollower(s.term, 0)
+      return
+    }
+    advanceCommit(s)
+    answerReads(s, s.reads.take(s.id, s.voters))
+  }
+
+  #matchOf(id: number): number {
+    return this.state.progress.get(id)?.match ?? 0
+  }
+
+  #addProgress(): void {
+    const s = this.state
+    for (const { id } of s.membership.members) {
+      if (s.progress.has(id)) continue
+      const p = s.newProgress()
+      // Heard of just now: it gets an election timeout of grace, and may be sent a snapshot.
+      p.active = true
+      p.nudged = true
+      s.progress.set(id, p)
+    }
+  }
+}

@@ -1,0 +1,155 @@
+import type { Encryption, RaftFs } from './fs.ts'
+import type { Member, Message, Role } from './types.ts'
+
+export interface RaftClock {
+  /** Milliseconds since an arbitrary origin; never goes back. */
+  monotonic(): number
+  /** Calls `fn` once, no sooner than `delayMs` from now. Returns its cancel. */
+  after(delayMs: number, fn: () => void): () => void
+}
+
+export interface StateMachine {
+  /** Called in order with committed normal entries (never empty ones or config ones). The return values, one an entry, are handed to the proposers. */
+  apply(
+    entries: readonly {
+      readonly index: number
+      readonly term: number
+      readonly data: Uint8Array
+    }[],
+  ): readonly unknown[]
+  /** The state as of the last applied entry, captured synchronously at the call. */
+  snapshot(): Uint8Array | Promise<Uint8Array>
+  /** Replaces the whole state. */
+  restore(snapshot: Uint8Array, index: number): void
+}
+
+export interface RaftLogger {
+  info(message: string, fields?: object): void
+  warn(message: string, fields?: object): void
+  error(message: string, fields?: object): void
+}
+
+export interface RaftMetrics {
+  fsync?(seconds: number): void
+  written?(bytes: number): void
+  message?(direction: 'sent' | 'received', type: Message['type']): void
+  /** How much later than planned a tick came: the event loop was held up. */
+  tickLag?(seconds: number): void
+  applied?(entries: number, seconds: number): void
+  snapshot?(direction: 'taken' | 'installed', bytes: number): void
+}
+
+export interface RaftNodeOptions {
+  /** Random, below 2^53, never used before in this cluster, not 0. */
+  readonly id: number
+  /** This member's own directory; nobody else writes there. */
+  readonly dir: string
+  readonly fs: RaftFs
+  readonly clock: RaftClock
+  /** Uniform in [0, 1). */
+  readonly random: () => number
+  readonly stateMachine: StateMachine
+  /** Fire and forget; order need not be kept, loss and duplication do no harm. */
+  send(messages: readonly Message[]): void
+  readonly log?: RaftLogger
+  /** How often a leader shows itself. Default 100. */
+  readonly heartbeatMs?: number
+  /** A follower waits one to two times this long before it campaigns. Default 1000. */
+  readonly electionTimeoutMs?: number
+  /** A member coming back asks before it raises the term. Default true. */
+  readonly preVote?: boolean
+  /** A leader without a majority steps down, and followers stick to a live leader. Default true. */
+  readonly checkQuorum?: boolean
+  /** Entries applied between two snapshots. Default 10,000. */
+  readonly snapshotEntries?: number
+  /** A snapshot is also taken when the log in memory exceeds this. Default 64 MiB. */
+  readonly snapshotLogBytes?: number
+  /** Entries kept behind a snapshot for slow followers, up to a quarter of `snapshotLogBytes`. Default half of `snapshotEntries`. */
+  readonly snapshotTailEntries?: number
+  /** A larger snapshot is neither taken nor accepted. Default 1 GiB. */
+  readonly maxSnapshotBytes?: number
+  /** Bytes of a snapshot in one message; four are in flight. Default 256 KiB. */
+  readonly snapshotChunkBytes?: number
+  /** A larger proposal is refused. Default 2 MiB. */
+  readonly maxEntryBytes?: number
+  /** Bytes of entries in one append or one batch to apply; one entry may exceed it. Default 1 MiB. */
+  readonly maxBatchBytes?: number
+  /** Appends in flight to one follower. Default 256. */
+  readonly maxInflight?: number
+  /** Bytes of entries in flight to one follower. Default 16 MiB. */
+  readonly maxInflightBytes?: number
+  /** Proposals beyond this many uncommitted bytes are refused. Default 64 MiB. */
+  readonly maxUncommittedBytes?: number
+  /** Proposals, and reads, that may wait at a time. Default 65,536 each. */
+  readonly maxPending?: number
+  /** Size at which the log goes on in a new file. Default 16 MiB. */
+  readonly segmentBytes?: number
+  /** Limit of waits whose caller gives none. Default 10,000. */
+  readonly defaultTimeoutMs?: number
+  /** Seals log records and snapshots on disk. Default: plain. */
+  readonly encrypt?: Encryption
+  /** Leader, term, role or members changed. */
+  onChange?(status: RaftStatus): void
+  /** A failed sync, a damaged log, a diverged state machine: the process must die. Called once. */
+  onFatal(error: Error): void
+  readonly metrics?: RaftMetrics
+}
+
+export interface PeerStatus {
+  readonly id: number
+  readonly matchIndex: number
+  /** How long ago the last message came, undefined when none has come. */
+  readonly lastContactMs: number | undefined
+  readonly state: 'probe' | 'replicate' | 'snapshot'
+}
+
+export interface RaftStatus {
+  readonly id: number
+  readonly term: number
+  readonly role: Role
+  readonly leader: number | undefined
+  readonly members: readonly Member[]
+  readonly firstIndex: number
+  readonly lastIndex: number
+  readonly commitIndex: number
+  readonly appliedIndex: number
+  readonly snapshotIndex: number
+  readonly pendingProposals: number
+  /** Of a leader only. */
+  readonly peers: readonly PeerStatus[]
+  readonly removed: boolean
+}
+
+/** Options with every default filled in. */
+export type Settings = Required<Omit<RaftNodeOptions, 'log' | 'encrypt' | 'onChange' | 'metrics'>> &
+  Pick<RaftNodeOptions, 'log' | 'encrypt' | 'onChange' | 'metrics'>
+
+const KIB = 1024
+const MIB = 1024 * KIB
+
+export function withDefaults(options: RaftNodeOptions): Settings {
+  const snapshotEntries = options.snapshotEntries ?? 10_000
+  return {
+    heartbeatMs: 100,
+    electionTimeoutMs: 1000,
+    preVote: true,
+    checkQuorum: true,
+    snapshotLogBytes: 64 * MIB,
+    snapshotTailEntries: Math.floor(snapshotEntries / 2),
+    maxSnapshotBytes: 1024 * MIB,
+    snapshotChunkBytes: 256 * KIB,
+    maxEntryBytes: 2 * MIB,
+    maxBatchBytes: MIB,
+    maxInflight: 256,
+    maxInflightBytes: 16 * MIB,
+    maxUncommittedBytes: 64 * MIB,
+    maxPending: 65_536,
+    segmentBytes: 16 * MIB,
+    defaultTimeoutMs: 10_000,
+    ...options,
+    snapshotEntries,
+    send: messages => options.send(messages),
+    onFatal: error => options.onFatal(error),
+    ...(options.onChange && { onChange: (status: RaftStatus) => options.onChange?.(status) }),
+  }
+}

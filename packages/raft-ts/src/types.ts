@@ -1,0 +1,154 @@
+/** The nouns of Raft as plain data. Ids, terms and indexes are integers below 2^53; id 0 means "nobody". */
+
+export interface Member {
+  readonly id: number
+  /** Opaque to Raft: whatever the transport needs to reach the member. */
+  readonly address: string
+  /** A learner receives the log but neither votes nor counts. */
+  readonly learner: boolean
+}
+
+/** Who belongs, and which ids once belonged: an id is never used twice. */
+export interface Membership {
+  readonly members: readonly Member[]
+  readonly removed: readonly number[]
+}
+
+export type EntryKind = 'empty' | 'normal' | 'config'
+
+export interface Entry {
+  readonly index: number
+  readonly term: number
+  readonly kind: EntryKind
+  readonly data: Uint8Array
+}
+
+/** What must survive a crash besides the log (raft.pdf figure 2), and the commit index as last written. */
+export interface HardState {
+  readonly term: number
+  readonly vote: number
+  readonly commit: number
+}
+
+export interface SnapshotMeta {
+  readonly index: number
+  readonly term: number
+  readonly membership: Membership
+}
+
+export interface Snapshot {
+  readonly meta: SnapshotMeta
+  readonly data: Uint8Array
+}
+
+interface Envelope {
+  readonly from: number
+  readonly to: number
+  readonly term: number
+}
+
+export interface VoteRequest extends Envelope {
+  readonly type: 'vote' | 'preVote'
+  readonly lastIndex: number
+  readonly lastTerm: number
+  /** The leader asked for this election, so stickiness does not apply (raft thesis §3.10). */
+  readonly transfer: boolean
+}
+
+export interface VoteResponse extends Envelope {
+  readonly type: 'voteResponse' | 'preVoteResponse'
+  readonly reject: boolean
+}
+
+export interface AppendRequest extends Envelope {
+  readonly type: 'append'
+  readonly prevIndex: number
+  readonly prevTerm: number
+  readonly commit: number
+  readonly entries: readonly Entry[]
+}
+
+export interface AppendResponse extends Envelope {
+  readonly type: 'appendResponse'
+  /** Last index known to match; on rejection the `prevIndex` that was refused. */
+  readonly index: number
+  readonly reject: boolean
+  /** On rejection: where the follower's log may agree, and its term there, so that whole terms are skipped. */
+  readonly hintIndex: number
+  readonly hintTerm: number
+}
+
+export interface Heartbeat extends Envelope {
+  readonly type: 'heartbeat'
+  readonly commit: number
+  /** The newest ReadIndex round that waits for a quorum, 0 when none. */
+  readonly round: number
+}
+
+export interface HeartbeatResponse extends Envelope {
+  readonly type: 'heartbeatResponse'
+  readonly round: number
+}
+
+/** Within a process only: the driver cuts it into `snapshotChunk`s for the wire. */
+export interface InstallSnapshot extends Envelope {
+  readonly type: 'snapshot'
+  readonly snapshot: Snapshot
+}
+
+export interface SnapshotChunk extends Envelope {
+  readonly type: 'snapshotChunk'
+  readonly index: number
+  readonly offset: number
+  readonly total: number
+  readonly data: Uint8Array
+}
+
+export interface SnapshotChunkResponse extends Envelope {
+  readonly type: 'snapshotChunkResponse'
+  readonly index: number
+  /** How many bytes the receiver holds without a gap. */
+  readonly offset: number
+}
+
+export interface TimeoutNow extends Envelope {
+  readonly type: 'timeoutNow'
+}
+
+export interface ReadIndexRequest extends Envelope {
+  readonly type: 'readIndex'
+  readonly context: number
+}
+
+export interface ReadIndexResponse extends Envelope {
+  readonly type: 'readIndexResponse'
+  readonly context: number
+  readonly index: number
+}
+
+/** Tells a member that its removal is committed: it must stop campaigning. */
+export interface RemovedNotice extends Envelope {
+  readonly type: 'removed'
+}
+
+export type Message =
+  | VoteRequest
+  | VoteResponse
+  | AppendRequest
+  | AppendResponse
+  | Heartbeat
+  | HeartbeatResponse
+  | InstallSnapshot
+  | SnapshotChunk
+  | SnapshotChunkResponse
+  | TimeoutNow
+  | ReadIndexRequest
+  | ReadIndexResponse
+  | RemovedNotice
+
+export type Role = 'leader' | 'candidate' | 'precandidate' | 'follower' | 'learner'
+
+/** What an entry costs in memory and on the wire, near enough for limits. */
+export function entryBytes(entry: Entry): number {
+  return entry.data.length + 24
+}
