@@ -1,0 +1,218 @@
+// Any manager answers: a follower passes unary calls on to the leader, for the caller it has identified (Swarm row DP-22).
+// An election is waited out for a bounded time, so that clients do not see it. A write whose connection broke on the way
+// is not sent again: nobody knows whether it happened.
+import * as grpc from '@grpc/grpc-js'
+import { serviceDefinition } from '../../proto/grpc.ts'
+import { v1 } from '../../proto/index.ts'
+import { fromServiceError } from '../../proto/call.ts'
+import type { Caller, HandlersOf } from '../../proto/service.ts'
+import type { Clock } from '../../runtime/clock.ts'
+import { StatusError, hasCode } from '../../runtime/errors.ts'
+import type { Log } from '../../runtime/log.ts'
+import { FORWARDED_ADDRESS, FORWARDED_FOR } from './peer.ts'
+import type { ServiceName } from './server.ts'
+import { ANSWERED } from './status.ts'
+
+/** Who leads, as this manager knows it now. */
+export interface Leadership {
+  /** Whether this manager leads and its loops may be asked. */
+  isLeader(): boolean
+  /** host:port of the leader's gRPC port, when another manager leads. */
+  leaderAddress(): string | undefined
+  /** Calls `listener` when either may have changed. Returns its cancel. */
+  onChange(listener: () => void): () => void
+}
+
+export interface LeaderProxyOptions {
+  readonly leadership: Leadership
+  /** clientCredentials() of this manager. */
+  readonly credentials: grpc.ChannelCredentials
+  readonly clock: Clock
+  readonly log: Log
+  /** How long a call waits for a leader. Default 5,000 ms. */
+  readonly waitMs?: number
+  /** Limit of one forwarded call. Default 15,000 ms. */
+  readonly timeoutMs?: number
+}
+
+const WAIT_MS = 5_000
+const TIMEOUT_MS = 15_000
+const CONNECT_MS = 1_000
+const PAUSE_MS = 50
+const MAX_RESPONSE_BYTES = 64 * 1024 * 1024
+
+type Method = grpc.MethodDefinition<unknown, unknown>
+type Unary = (request: unknown, caller: Caller) => Promise<unknown>
+
+export class LeaderProxy {
+  readonly #options: LeaderProxyOptions
+  #kept: { address: string; client: grpc.Client } | undefined
+
+  constructor(options: LeaderProxyOptions) {
+    this.#options = options
+  }
+
+  /**
+   * `handlers` with every unary method answered by the leader, wherever it is. Streams, and the methods named in
+   * `here`, are answered by this manager.
+   */
+  wrap<K extends ServiceName>(
+    name: K,
+    handlers: HandlersOf<K>,
+    here: readonly (keyof HandlersOf<K>)[] = [],
+  ): HandlersOf<K> {
+    const wrapped: Record<string, unknown> = { ...(handlers as object) }
+    for (const [key, method] of Object.entries(serviceDefinition(v1[name], v1))) {
+      if (method.requestStream || method.responseStream) continue
+      if ((here as readonly string[]).includes(key)) continue
+      const local = wrapped[key] as Unary
+      wrapped[key] = (request: unknown, caller: Caller) =>
+        this.#route(method, local, request, caller)
+    }
+    return wrapped as HandlersOf<K>
+  }
+
+  close(): void {
+    this.#kept?.client.close()
+    this.#kept = undefined
+  }
+
+  async #route(method: Method, local: Unary, request: unknown, caller: Caller): Promise<unknown> {
+    const { leadership, clock } = this.#options
+    const giveUpMs = clock.monotonic() + (this.#options.waitMs ?? WAIT_MS)
+    let failure: StatusError | undefined
+    for (;;) {
+      const address = leadership.leaderAddress()
+      try {
+        if (leadership.isLeader()) return await local(request, caller)
+        if (caller.forwardedFrom !== undefined) throw notLeading(address)
+        if (address !== undefined) {
+          return await this.#forward(address, method, request, caller, giveUpMs)
+        }
+      } catch (thrown) {
+        // Unavailable means that nothing was done: the store's own word, and a leader's that no longer leads.
+        if (!hasCode(thrown, 'Unavailable') || caller.forwardedFrom !== undefined) throw thrown
+        failure = thrown
+      }
+      const leftMs = giveUpMs - clock.monotonic()
+      if (leftMs <= 0) throw noLeader(failure)
+      await this.#changed(failure ? Math.min(PAUSE_MS, leftMs) : leftMs)
+    }
+  }
+
+  /** Resolves when leadership changes, after `limitMs` at the latest. */
+  #changed(limitMs: number): Promise<void> {
+    return new Promise(resolve => {
+      const done = (): void => {
+        cancelTimer()
+        cancelListener()
+        resolve()
+      }
+      const cancelTimer = this.#options.clock.after(limitMs, done)
+      const cancelListener = this.#options.leadership.onChange(done)
+    })
+  }
+
+  async #forward(
+    address: string,
+    method: Method,
+    request: unknown,
+    caller: Caller,
+    giveUpMs: number,
+  ): Promise<unknown> {
+    const { clock, log } = this.#options
+    const client = this.#clientTo(address)
+    const connectMs = Math.min(CONNECT_MS, giveUpMs - clock.monotonic())
+    await connected(client, address, clock.now() + Math.max(1, connectMs))
+    const metadata = new grpc.Metadata()
+    metadata.set(FORWARDED_FOR, `${caller.nodeId}:${caller.role}`)
+    metadata.set(FORWARDED_ADDRESS, caller.address)
+    const deadline = clock.now() + (this.#options.timeoutMs ?? TIMEOUT_MS)
+    try {
+      return await send(client, method, request, metadata, deadline)
+    } catch (thrown) {
+      const broken = thrown as grpc.ServiceError
+      const error = fromServiceError(broken)
+      const answered = (broken.metadata?.get(ANSWERED) ?? []).length > 0
+      if (answered) throw error
+      log.warn('a call passed on to the leader broke', {
+        address,
+        method: method.path,
+        error: error.message,
+      })
+      if (isRead(method.path)) throw new StatusError('Unavailable', error.message, { cause: error })
+      throw new StatusError(
+        'Aborted',
+        `the connection to the leading manager (${address}) broke while it worked on this: whether it was done is not known; look, then try again`,
+        { cause: error },
+      )
+    }
+  }
+
+  #clientTo(address: string): grpc.Client {
+    if (this.#kept?.address === address) return this.#kept.client
+    this.close()
+    const client = new grpc.Client(address, this.#options.credentials, {
+      'grpc.max_receive_message_length': MAX_RESPONSE_BYTES,
+      'grpc.keepalive_time_ms': 5_000,
+      'grpc.keepalive_timeout_ms': 3_000,
+      'grpc.initial_reconnect_backoff_ms': 100,
+      'grpc.max_reconnect_backoff_ms': 1_000,
+    })
+    this.#kept = { address, client }
+    return client
+  }
+}
+
+function connected(client: grpc.Client, address: string, deadlineMs: number): Promise<void> {
+  return new Promise((resolve, reject) => {
+    client.waitForReady(deadlineMs, cause => {
+      if (!cause) resolve()
+      else {
+        reject(
+          new StatusError('Unavailable', `the leading manager at ${address} cannot be reached`, {
+            cause,
+          }),
+        )
+      }
+    })
+  })
+}
+
+function send(
+  client: grpc.Client,
+  method: Method,
+  request: unknown,
+  metadata: grpc.Metadata,
+  deadlineMs: number,
+): Promise<unknown> {
+  return new Promise((resolve, reject) => {
+    client.makeUnaryRequest(
+      method.path,
+      method.requestSerialize,
+      method.responseDeserialize,
+      request,
+      metadata,
+      { deadline: deadlineMs },
+      (error, response) => (error ? reject(error) : resolve(response)),
+    )
+  })
+}
+
+/** Methods that change nothing may be sent twice. */
+function isRead(path: string): boolean {
+  return /\/(Get|List|Explain|Check)[A-Za-z]*$/.test(path)
+}
+
+function notLeading(leader: string | undefined): StatusError {
+  const where = leader === undefined ? 'no leader is known here' : `the leader is at ${leader}`
+  return new StatusError('Unavailable', `this manager does not lead; ${where}`)
+}
+
+function noLeader(cause: StatusError | undefined): StatusError {
+  return new StatusError(
+    'Unavailable',
+    `no manager leads at the moment${cause ? ` (${cause.message})` : ''}; when most managers are up one will: skein node ls`,
+    { cause },
+  )
+}
