@@ -112,7 +112,10 @@ function checked(key: keyof DaemonConfig, value: unknown, place: string): string
   if (typeof fallback === 'number') {
     const number = Number(value)
     if (Number.isFinite(number) && number > 0) return number
-    throw new StatusError('InvalidArgument', `${place}: expected a positive number, got "${value}"`)
+    throw new StatusError(
+      'InvalidArgument',
+      `${place}: expected a positive number, got "${String(value)}"`,
+    )
   }
   if (typeof value !== 'string' || value === '') {
     throw new StatusError('InvalidArgument', `${place}: expected text, got "${String(value)}"`)
