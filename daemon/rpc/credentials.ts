@@ -2,7 +2,7 @@
 // may call what is decided per call (peer.ts, authorize.ts). The certificate may be replaced while serving: open
 // connections stay, new ones get the new one.
 import { ServerCredentials } from '@grpc/grpc-js'
-import type { SecureContextOptions } from 'node:tls'
+import { createSecureContext, type SecureContextOptions } from 'node:tls'
 
 export interface ServerMaterial {
   readonly keyPem: string
@@ -16,9 +16,11 @@ export class ReplaceableCredentials extends ServerCredentials {
     super({ requestCert: true, rejectUnauthorized: false }, contextOf(material))
   }
 
-  /** From now on new connections get `material`. Throws when key and certificate do not fit; the old ones stay. */
+  /** From now on new connections get `material`. @throws Error when they do not fit; the old ones stay */
   replace(material: ServerMaterial): void {
-    this.updateSecureContextOptions(contextOf(material))
+    const context = contextOf(material)
+    createSecureContext(context)
+    this.updateSecureContextOptions(context)
   }
 
   override _equals(other: ServerCredentials): boolean {

@@ -16,7 +16,14 @@ const random = seededRandom(7)
 const root = await createRoot({ clusterId: 'cluster1', nowMs, random })
 const other = await createRoot({ clusterId: 'cluster2', nowMs, random })
 const csrPem = await createRequest(await createKey())
-const wanted = { csrPem, nodeId: 'node1', role: 'worker', clusterId: 'cluster1', nowMs, random } as const
+const wanted = {
+  csrPem,
+  nodeId: 'node1',
+  role: 'worker',
+  clusterId: 'cluster1',
+  nowMs,
+  random,
+} as const
 
 const check = (pem: string, rootPem: string, atMs = nowMs, clusterId = 'cluster1') =>
   verifyNodeCertificate(new X509Certificate(pem), [new X509Certificate(rootPem)], clusterId, atMs)

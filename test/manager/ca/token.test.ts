@@ -74,7 +74,11 @@ t.test('the secret decides the role; empty and other secrets admit nobody', asyn
 
 t.test('secrets compare by content', async t => {
   fc.assert(
-    fc.property(base36(25), base36(25), (a, b) => sameSecret(a, b) === (a === b) && sameSecret(a, a)),
+    fc.property(
+      base36(25),
+      base36(25),
+      (a, b) => sameSecret(a, b) === (a === b) && sameSecret(a, a),
+    ),
   )
   t.equal(sameSecret('', ''), false)
 })
