@@ -75,10 +75,14 @@ function checkManager(
 ): Error | undefined {
   const { OU: unit, O: organisation } = certificate.subject
   if (unit !== ROLE_UNIT.manager) {
-    return new Error(`the server's certificate is of a ${unit ?? 'stranger'}, not of a manager`)
+    return new Error(
+      `the server's certificate is of a ${String(unit ?? 'stranger')}, not of a manager`,
+    )
   }
   if (clusterId !== undefined && organisation !== clusterId) {
-    return new Error(`the server's certificate is of cluster ${organisation}, not of ${clusterId}`)
+    return new Error(
+      `the server's certificate is of cluster ${String(organisation)}, not of ${clusterId}`,
+    )
   }
   return undefined
 }

@@ -118,21 +118,22 @@ function unaryCall(run: Run, handler: UnaryHandler): grpc.handleUnaryCall<unknow
     if (call.request instanceof Malformed) throw call.request.error
     return handler(call.request, caller)
   }
-  return (call, done) => {
+  return (call, reply) => {
     const startedMs = options.clock.monotonic()
     const finish = (code: string): void =>
       metrics.handled(code, (options.clock.monotonic() - startedMs) / 1000)
     metrics.started()
-    answer(call)
-      .then(response => {
+    void answer(call).then(
+      response => {
         finish('OK')
-        done(null, response)
-      })
-      .catch((thrown: unknown) => {
+        reply(null, response)
+      },
+      (thrown: unknown) => {
         const error = answerOf(thrown, info.path, options.log)
         finish(error.code)
-        done(grpcStatus(error, trailers(options)))
-      })
+        reply(grpcStatus(error, trailers(options)))
+      },
+    )
   }
 }
 

@@ -10,7 +10,7 @@ import { seededRandom } from '../../../runtime/random.ts'
 
 const base36 = (length: number): fc.Arbitrary<string> =>
   fc.string({
-    unit: fc.constantFrom(...'0123456789abcdefghijklmnopqrstuvwxyz'),
+    unit: fc.constantFrom(...'0123456789abcdefghijklmnopqrstuvwxyz'.split('')),
     minLength: length,
     maxLength: length,
   })
