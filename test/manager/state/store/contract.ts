@@ -81,11 +81,9 @@ export function storeContract(t: Test, makeStore: MakeStore): void {
 
   t.test('a promise cannot slip into a transaction', async t => {
     const store = await makeStore(t)
-    // @ts-expect-error the type refuses an asynchronous callback
-    await t.rejects(
-      store.update(async tx => tx.delete('task', 't1')),
-      /must be synchronous/,
-    )
+    const change = async (): Promise<void> => undefined
+    // @ts-expect-error the type refuses it too
+    await t.rejects(store.update(change), /must be synchronous/)
   })
 
   t.test('names are unique per kind and regardless of case', async t => {

@@ -1,0 +1,33 @@
+import { RaftError, type RaftErrorCode } from 'raft-ts'
+import { type Code, StatusError, toStatusError } from '../../../runtime/errors.ts'
+
+const CODES: Record<RaftErrorCode, Code> = {
+  NotLeader: 'Unavailable',
+  ProposalDropped: 'Unavailable',
+  OutcomeUnknown: 'Aborted',
+  TooLarge: 'ResourceExhausted',
+  Stopped: 'Unavailable',
+  Timeout: 'DeadlineExceeded',
+  Refused: 'FailedPrecondition',
+  Corrupt: 'DataLoss',
+}
+
+/**
+ * What callers of a store or of the membership see of a Raft error. One that names the leader says its address, so that
+ * the caller can go there.
+ */
+export function fromRaftError(
+  error: unknown,
+  addressOf: (id: number) => string | undefined,
+): StatusError {
+  if (!(error instanceof RaftError)) return toStatusError(error)
+  return new StatusError(CODES[error.code], explain(error, addressOf), { cause: error })
+}
+
+function explain(error: RaftError, addressOf: (id: number) => string | undefined): string {
+  if (error.code !== 'NotLeader') return `raft: ${error.message}`
+  const address = error.leader === undefined ? undefined : addressOf(error.leader)
+  if (address !== undefined) return `this manager does not lead; the leader is at ${address}`
+  // Swarm row RF-12.
+  return "The swarm does not have a leader. It's possible that too few managers are online. Make sure more than half of the managers are online."
+}
