@@ -9,10 +9,13 @@ export const TABLE = 'skein'
 export const MARK = 0x4f560000
 export const MARK_MASK = 0xffff0000
 
-/** The table's text for `nft -f -`; undefined when this node is on no overlay and needs none. */
-export function nftTable(plan: Plan): string | undefined {
+/**
+ * The table's text for `nft -f -`; undefined when this node is on no overlay and needs none.
+ * @param hasOthers devices of networks that left are still there and need their guard
+ */
+export function nftTable(plan: Plan, hasOthers = false): string | undefined {
   const { networks, peers } = plan
-  if (networks.length === 0) return undefined
+  if (networks.length === 0 && !hasOthers) return undefined
   const subnets = networks.map(network => network.subnet)
   const gateways = networks.map(network => network.gateway)
   const gatewayBySubnet = networks.map(({ subnet, gateway }) => `${subnet} : ${gateway}`)

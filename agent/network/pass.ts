@@ -77,7 +77,6 @@ export class NetworkPass {
     const devices = await readDevices(commands)
     const plan = await this.#plan(state, devices)
     const { networks, refused } = plan
-    const isDrift = JSON.stringify(networks) === this.#lastPlan
     const problems = [...plan.warnings, ...[...refused.values()].map(messageOf)]
 
     const listed = await this.#listEngine(networks, devices)
@@ -91,10 +90,13 @@ export class NetworkPass {
       listed.problem === undefined ? gone.heldVnis : undefined,
     )
 
+    const planned = JSON.stringify([networks, [...held]])
+    const isDrift = planned === this.#lastPlan
+
     const kernel = await this.#timed('fdb', () => this.#converge(networks, devices, held, isDrift))
     metrics.observeKernel(networks, kernel.state)
     const filter = await this.#timed('firewall', async () => {
-      const done = await firewall.apply(nftTable(plan))
+      const done = await firewall.apply(nftTable(plan, held.size > 0))
       return { ...done, ok: done.problems.length === 0 }
     })
     if (isDrift) metrics.repaired('firewall', filter.changed.length)
@@ -125,7 +127,7 @@ export class NetworkPass {
         )
     problems.push(...[...kernel.failed.values(), ...ensured.failures.values()].map(messageOf))
     problems.push(...kernel.problems, ...filter.problems, ...names.failed, ...uncut)
-    this.#lastPlan = kernel.ok ? JSON.stringify(networks) : ''
+    this.#lastPlan = kernel.ok ? planned : ''
     const ready = new Map<string, ReadyNetwork>()
     for (const network of programmed) {
       const engineNetwork = ensured.names.get(network.id)
@@ -229,14 +231,17 @@ interface KernelResult {
   readonly ok: boolean
 }
 
-/** Devices that stay although no plan wants them. `heldVnis` undefined: the engine cannot say, so all stay. */
+/** Own devices that stay although no plan wants them. `heldVnis` undefined: the engine cannot say, so all stay. */
 function heldDevices(
   state: NetworkState,
-  { refused }: Plan,
+  { networks, refused }: Plan,
   { links }: Devices,
   heldVnis: ReadonlySet<number> | undefined,
 ): ReadonlySet<string> {
-  if (heldVnis === undefined) return new Set(links.keys())
+  const wanted = new Set(networks.flatMap(network => [network.bridge, network.vxlan]))
+  const spare = [...links.keys()].filter(name => isOwnDevice(name) && !wanted.has(name))
+  if (heldVnis === undefined) return new Set(spare)
   const vnis = [...heldVnis, ...[...refused.keys()].map(id => state.networks.get(id)?.vni ?? 0)]
-  return new Set(vnis.flatMap(vni => [bridgeName(vni), vxlanName(vni)]))
+  const held = new Set(vnis.flatMap(vni => [bridgeName(vni), vxlanName(vni)]))
+  return new Set(spare.filter(name => held.has(name)))
 }

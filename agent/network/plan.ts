@@ -127,7 +127,7 @@ function planNetwork(
   if (table.encrypted)
     throw new StatusError(
       'FailedPrecondition',
-      `encryption is not available on node ${state.nodeId}; traffic is not sent in the clear instead`,
+      `encryption between nodes is not available here; traffic is not sent in the clear instead`,
     )
   const cidr = parseCidr(table.subnet)
   const gateway = canonical(gatewayOf(table, state.nodeId) ?? '')

@@ -23,6 +23,7 @@ export interface ForwarderDeps {
 export class Forwarder {
   readonly #deps: ForwarderDeps
   #pending = 0
+  #preferred = ''
   #servers: readonly string[] = []
   #readMs = -Infinity
 
@@ -35,9 +36,15 @@ export class Forwarder {
     if (this.#pending >= MAX_PENDING) return undefined
     this.#pending += 1
     try {
-      for (const server of await this.#upstreams()) {
+      const servers = await this.#upstreams()
+      // The one that answered last goes first, so that a dead one costs its time limit once.
+      const first = Math.max(0, servers.indexOf(this.#preferred))
+      for (let i = 0; i < servers.length; i++) {
+        const server = servers[(first + i) % servers.length] ?? ''
         const reply = await this.#ask(server, query, transport)
-        if (reply !== undefined) return reply
+        if (reply === undefined) continue
+        this.#preferred = server
+        return reply
       }
       return undefined
     } finally {

@@ -72,10 +72,14 @@ function listenUdp(
     const socket = createSocket('udp4')
     let bound = false
     socket.on('error', error => {
-      if (bound) onDead()
-      else socket.close(() => reject(unavailable(`${address}:${port}/udp`, error)))
+      if (bound) {
+        bound = false
+        onDead()
+      } else socket.close(() => reject(unavailable(`${address}:${port}/udp`, error)))
     })
     socket.on('message', (message, { address: source, port: sourcePort }) => {
+      // Nothing can be sent to port 0; only a forger asks from it.
+      if (sourcePort === 0) return
       void handler(message, source, 'udp').then(reply => {
         // A reply that cannot be sent is a lost datagram: the client asks again.
         if (reply !== undefined && bound) socket.send(reply, sourcePort, source, () => undefined)
@@ -111,8 +115,10 @@ function listenTcp(
     server.maxConnections = MAX_CONNECTIONS
     let bound = false
     server.on('error', error => {
-      if (bound) onDead()
-      else reject(unavailable(`${address}:${port}/tcp`, error))
+      if (bound) {
+        bound = false
+        onDead()
+      } else reject(unavailable(`${address}:${port}/tcp`, error))
     })
     server.listen({ host: address, port, exclusive: true }, () => {
       bound = true
@@ -191,9 +197,11 @@ function exchangeUdp(
       // Anything with another id is somebody's guess.
       if (message[0] === query[0] && message[1] === query[1]) finish(() => resolve(message))
     })
-    socket.connect(53, server, () => {
+    // Not connect's callback: that would be called on failure too, in place of the 'error' event.
+    socket.on('connect', () => {
       if (open) socket.send(query, error => error && socket.emit('error', error))
     })
+    socket.connect(53, server)
   })
 }
 
