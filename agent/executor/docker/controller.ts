@@ -1,0 +1,172 @@
+import type { Task } from '../../../proto/index.ts'
+import { hasCode, messageOf, toStatusError } from '../../../runtime/errors.ts'
+import type { Log } from '../../../runtime/log.ts'
+import { containerName } from '../../../services/model/task.ts'
+import { expandTask } from '../../../services/template/expand.ts'
+import type { Networks, TaskNetworking } from '../../network/types.ts'
+import type { TaskFiles } from '../files.ts'
+import { ABSENT, type Controller, type Observation, type TaskObjects } from '../types.ts'
+import type { Adapter, Inspect } from './adapter.ts'
+import { connectBodies, containerSpec, createBody, stopTimeoutSeconds } from './convert.ts'
+import {
+  LAST_LINES,
+  containerStatus,
+  exitFailure,
+  healthFailure,
+  healthOf,
+  phaseOf,
+  runFailure,
+} from './failure.ts'
+import { volumeBodies } from './mounts.ts'
+import { missingObjects, payloadFiles, resolvFile } from './payloads.ts'
+import { boundPorts } from './ports.ts'
+import type { Puller } from './pull.ts'
+
+const NETWORKS_TIMEOUT_MS = 30_000
+const NO_NETWORKING: TaskNetworking = { attachments: [], dns: [], resolvConf: undefined }
+
+export interface ControllerDeps {
+  readonly adapter: Adapter
+  readonly puller: Puller
+  readonly networks: Networks
+  readonly files: TaskFiles
+  readonly clusterId: string
+  readonly log: Log
+  /** The engine's API version. */
+  apiVersion(): Promise<string>
+}
+
+/** The life of one task's container on a Docker Engine. Its name is the task's alone, so finding it is adopting it. */
+export class DockerController implements Controller {
+  readonly #deps: ControllerDeps
+  readonly #task: Task
+  readonly #objects: TaskObjects
+  readonly #name: string
+  /** Read once: an exited container says nothing more. */
+  #lastLines: readonly string[] | undefined
+
+  constructor(task: Task, objects: TaskObjects, deps: ControllerDeps) {
+    this.#task = task
+    this.#objects = objects
+    this.#deps = deps
+    this.#name = containerName(task)
+  }
+
+  async observe(): Promise<Observation> {
+    const inspect = await this.#deps.adapter.inspect(this.#name)
+    if (!inspect) return ABSENT
+    const phase = phaseOf(inspect.State.Status)
+    const error = await this.#errorOf(inspect, phase)
+    return {
+      phase,
+      health: phase === 'running' ? healthOf(inspect) : '',
+      exitCode: inspect.State.ExitCode,
+      error,
+      container: containerStatus(inspect, this.#lastLines ?? []),
+      ports: boundPorts(this.#task, inspect.NetworkSettings.Ports),
+    }
+  }
+
+  missing(): readonly string[] {
+    return missingObjects(this.#task, this.#objects)
+  }
+
+  async prepare(signal: AbortSignal): Promise<void> {
+    const { adapter, puller, clusterId } = this.#deps
+    const task = { ...this.#task, spec: expandTask(this.#task, this.#objects.node()) }
+    const spec = containerSpec(task)
+    const payloads = payloadFiles(task, this.#objects)
+    const existing = await adapter.inspect(this.#name)
+    if (existing && phaseOf(existing.State.Status) !== 'created') return
+    const [networking, apiVersion] = await Promise.all([
+      this.#network(task),
+      this.#deps.apiVersion(),
+      existing ? undefined : puller.ensure(spec, signal),
+    ])
+    signal.throwIfAborted()
+    const resolv =
+      networking.resolvConf === undefined ? [] : [resolvFile(task, networking.resolvConf)]
+    const files = await this.#deps.files.write(task.id, [...payloads, ...resolv])
+    if (!existing)
+      for (const volume of volumeBodies(spec.mounts)) await adapter.createVolume(volume)
+    signal.throwIfAborted()
+    const body = createBody(task, { clusterId, networking, files, apiVersion })
+    const created = existing?.Id ?? (await this.#create(body, spec.platform, spec.image))
+    await this.#connect(created, { networking, apiVersion })
+  }
+
+  async start(): Promise<void> {
+    const { adapter, networks, log } = this.#deps
+    const inspect = await adapter.inspect(this.#name)
+    // A container is started once in its life (Swarm row EX-05).
+    if (!inspect || phaseOf(inspect.State.Status) !== 'created') return
+    try {
+      await adapter.start(inspect.Id)
+    } catch (error) {
+      throw runFailure(containerSpec(this.#task).image, toStatusError(error))
+    }
+    if (this.#task.networks.length === 0) return
+    try {
+      await networks.started(this.#task)
+    } catch (error) {
+      // It runs; what its bridge ports lack, the network's own reconciliation gives them.
+      log.warn('network flags of a started task are not set yet', { error: messageOf(error) })
+    }
+  }
+
+  async stop(): Promise<void> {
+    const graceMs = stopTimeoutSeconds(containerSpec(this.#task)) * 1_000
+    await this.#deps.adapter.stop(this.#name, graceMs)
+  }
+
+  async release(): Promise<void> {
+    await this.#deps.files.wipe(this.#task.id)
+  }
+
+  async remove(): Promise<void> {
+    await this.#deps.adapter.remove(this.#name)
+    await this.release()
+  }
+
+  async #errorOf(inspect: Inspect, phase: Observation['phase']): Promise<string> {
+    if (phase === 'running') return healthOf(inspect) === 'unhealthy' ? healthFailure(inspect) : ''
+    if (phase !== 'exited') return ''
+    const error = exitFailure(inspect)
+    if (error !== '') this.#lastLines ??= await this.#deps.adapter.lastLines(inspect, LAST_LINES)
+    return error
+  }
+
+  async #network(task: Task): Promise<TaskNetworking> {
+    if (task.networks.length === 0) return NO_NETWORKING
+    return this.#deps.networks.prepare(task, NETWORKS_TIMEOUT_MS)
+  }
+
+  async #create(
+    body: Parameters<Adapter['create']>[1],
+    platform: string,
+    image: string,
+  ): Promise<string> {
+    try {
+      return await this.#deps.adapter.create(this.#name, body, platform)
+    } catch (error) {
+      // An earlier call that was not heard to its end made it.
+      const made = hasCode(error, 'AlreadyExists') && (await this.#deps.adapter.inspect(this.#name))
+      if (made) return made.Id
+      throw runFailure(image, toStatusError(error))
+    }
+  }
+
+  /** Connects what create could not, leaving out what an earlier try connected. */
+  async #connect(
+    id: string,
+    around: { readonly networking: TaskNetworking; readonly apiVersion: string },
+  ): Promise<void> {
+    const bodies = connectBodies(id, around)
+    if (bodies.length === 0) return
+    const inspect = await this.#deps.adapter.inspect(id)
+    for (const { network, body } of bodies) {
+      if (inspect?.NetworkSettings.Networks[network]) continue
+      await this.#deps.adapter.connect(network, body)
+    }
+  }
+}
