@@ -2,7 +2,7 @@ import { StatusError } from '../../runtime/errors.ts'
 
 // Swarm's name rules (rows SF-02, SV-03).
 
-const OBJECT_NAME = /^[a-zA-Z0-9](?:[-_]*[A-Za-z0-9]+)*$/
+const OBJECT_NAME = /^[a-zA-Z0-9](?:[-_]*[A-Za-z0-9])*$/
 const PAYLOAD_NAME = /^[a-zA-Z0-9]+(?:[a-zA-Z0-9\-_.]*[a-zA-Z0-9])?$/
 const OBJECT_NAME_MAX = 63
 const PAYLOAD_NAME_MAX = 64

@@ -4,6 +4,8 @@ import { StatusError } from '../../runtime/errors.ts'
 
 const NANOS = 1_000_000_000
 const UNITS = 'bkmgtp'
+/** No amount is longer, and no reader of one may be made slow by one that is. */
+const LENGTH_MAX = 64
 const DURATION_UNITS_MS: Readonly<Record<string, number>> = {
   ns: 1e-6,
   us: 1e-3,
@@ -36,7 +38,7 @@ export function parseNanoCpus(text: string): number {
  */
 export function parseBytes(text: string): number {
   const match = /^(\d+(?:\.\d+)?) ?([kmgtp])?(i?b)?$/i.exec(text.trim())
-  if (match === null)
+  if (match === null || text.length > LENGTH_MAX)
     throw new StatusError('InvalidArgument', `invalid size "${text}": write 512m, 1g or 64MiB`)
   const power = UNITS.indexOf((match[2] ?? 'b').toLowerCase())
   return safe(Math.floor(Number(match[1]) * 1024 ** power), text)
@@ -47,6 +49,8 @@ export function parseBytes(text: string): number {
  * Rounded to the millisecond. @throws StatusError InvalidArgument with the bad text, also for one too short to keep
  */
 export function parseDurationMs(text: string): number {
+  if (text.length > LENGTH_MAX)
+    throw new StatusError('InvalidArgument', 'invalid duration: too long')
   const match = /^([+-]?)((?:(?:\d+\.?\d*|\.\d+)(?:ns|us|µs|μs|ms|s|m|h))+|0)$/.exec(text.trim())
   if (match === null)
     throw new StatusError(
