@@ -61,6 +61,28 @@ export class MemoryFs implements RaftFs {
     }
   }
 
+  /**
+   * The disk as seen by one life of a process: after the next crash its calls never settle. Give each start of a node
+   * its own, or what a killed one had begun goes on beside its successor.
+   */
+  mount(): RaftFs {
+    const life = this.#life
+    const alive =
+      <A extends unknown[], R>(call: (...args: A) => Promise<R>) =>
+      (...args: A): Promise<R> =>
+        life === this.#life ? call(...args) : new Promise<never>(nothing)
+    return {
+      mkdir: alive(path => this.mkdir(path)),
+      readdir: alive(path => this.readdir(path)),
+      readFile: alive(path => this.readFile(path)),
+      rename: alive((from, to) => this.rename(from, to)),
+      remove: alive(path => this.remove(path)),
+      syncDir: alive(path => this.syncDir(path)),
+      open: alive((path, mode) => this.open(path, mode)),
+      truncate: alive((path, size) => this.truncate(path, size)),
+    }
+  }
+
   /** What is in a file now, synced or not; undefined when there is none. */
   peek(path: string): Uint8Array | undefined {
     return this.#names.get(path)?.contents()
@@ -177,7 +199,7 @@ export class MemoryFs implements RaftFs {
     life = this.#life,
   ): Promise<void> {
     await this.#options.before?.(operation, path)
-    if (life !== this.#life) await new Promise<never>(() => undefined)
+    if (life !== this.#life) await new Promise<never>(nothing)
   }
 }
 

@@ -47,7 +47,16 @@ interface Envelope {
   readonly term: number
 }
 
-export interface VoteRequest extends Envelope {
+/**
+ * Both sides of a vote say what they know to be committed. A member that holds that entry may commit it, and so apply a
+ * change of membership without which it could not find a majority (as raft-rs does in `maybe_commit_by_vote`).
+ */
+interface CommitFact {
+  readonly commit: number
+  readonly commitTerm: number
+}
+
+export interface VoteRequest extends Envelope, CommitFact {
   readonly type: 'vote' | 'preVote'
   readonly lastIndex: number
   readonly lastTerm: number
@@ -55,7 +64,7 @@ export interface VoteRequest extends Envelope {
   readonly transfer: boolean
 }
 
-export interface VoteResponse extends Envelope {
+export interface VoteResponse extends Envelope, CommitFact {
   readonly type: 'voteResponse' | 'preVoteResponse'
   readonly reject: boolean
 }

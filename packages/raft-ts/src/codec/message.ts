@@ -73,10 +73,14 @@ function writeBody(writer: ByteWriter, m: Message): void {
       writer.uint(m.lastIndex)
       writer.uint(m.lastTerm)
       writer.byte(m.transfer ? 1 : 0)
+      writer.uint(m.commit)
+      writer.uint(m.commitTerm)
       return
     case 'voteResponse':
     case 'preVoteResponse':
       writer.byte(m.reject ? 1 : 0)
+      writer.uint(m.commit)
+      writer.uint(m.commitTerm)
       return
     case 'append':
       writer.uint(m.prevIndex)
@@ -139,10 +143,18 @@ function readBody(
         lastIndex: reader.uint(),
         lastTerm: reader.uint(),
         transfer: reader.bool(),
+        commit: reader.uint(),
+        commitTerm: reader.uint(),
       }
     case 'voteResponse':
     case 'preVoteResponse':
-      return { type, ...envelope, reject: reader.bool() }
+      return {
+        type,
+        ...envelope,
+        reject: reader.bool(),
+        commit: reader.uint(),
+        commitTerm: reader.uint(),
+      }
     case 'append': {
       const prevIndex = reader.uint()
       const prevTerm = reader.uint()

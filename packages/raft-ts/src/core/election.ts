@@ -31,6 +31,7 @@ export function campaign(s: RaftState, kind: 'preVote' | 'vote' | 'transfer'): v
       lastIndex: s.log.lastIndex,
       lastTerm: s.log.lastTerm,
       transfer: kind === 'transfer',
+      ...commitFact(s),
     })
   }
   tally(s)
@@ -44,6 +45,7 @@ export function ownVoteDurable(s: RaftState): void {
 }
 
 export function onVoteRequest(s: RaftState, m: VoteRequest): void {
+  learnCommit(s, m)
   const pre = m.type === 'preVote'
   const free = s.vote === m.from || (s.vote === 0 && s.leader === 0) || (pre && m.term > s.term)
   const granted = free && s.log.isUpToDate(m.lastIndex, m.lastTerm)
@@ -56,16 +58,34 @@ export function onVoteRequest(s: RaftState, m: VoteRequest): void {
     to: m.from,
     term: granted ? m.term : s.term,
     reject: !granted,
+    ...commitFact(s),
   })
 }
 
+/** The candidate is of an older term, which our answer tells it. */
+export function rejectVote(s: RaftState, m: VoteRequest): void {
+  learnCommit(s, m)
+  const type = m.type === 'preVote' ? 'preVoteResponse' : 'voteResponse'
+  s.send({ type, to: m.from, reject: true, ...commitFact(s) })
+}
+
 export function onVoteResponse(s: RaftState, m: VoteResponse): void {
+  learnCommit(s, m)
   const expected = s.role === 'precandidate' ? 'preVoteResponse' : 'voteResponse'
   if (m.type !== expected || (s.role !== 'precandidate' && s.role !== 'candidate')) return
   // A pre-vote granted for an earlier attempt says nothing about this one.
   if (m.type === 'preVoteResponse' && !m.reject && m.term !== s.term + 1) return
   if (!s.votes.has(m.from)) s.votes.set(m.from, !m.reject)
   tally(s)
+}
+
+function commitFact(s: RaftState): { commit: number; commitTerm: number } {
+  return { commit: s.log.committed, commitTerm: s.log.termAt(s.log.committed) ?? 0 }
+}
+
+/** That an entry is committed is true for everybody and for ever; index and term name the entry. */
+function learnCommit(s: RaftState, m: VoteRequest | VoteResponse): void {
+  if (m.commitTerm > 0 && s.log.termAt(m.commit) === m.commitTerm) s.log.commitTo(m.commit)
 }
 
 function tally(s: RaftState): void {

@@ -1,7 +1,7 @@
 // The face of the core: inputs are messages, elapsed time, proposals and finished writes; outputs are `Ready`s, plain data.
 // No clock, no chance, no disk, no promise in here, so a run is a function of its inputs and can be replayed.
 import type { Entry, HardState, Membership, Message, Snapshot, SnapshotMeta } from '../types.ts'
-import { campaign, onVoteRequest, onVoteResponse, ownVoteDurable } from './election.ts'
+import { campaign, onVoteRequest, onVoteResponse, ownVoteDurable, rejectVote } from './election.ts'
 import { onAppend, onHeartbeat, onSnapshot } from './follower.ts'
 import type { RaftLog } from './log.ts'
 import {
@@ -198,6 +198,7 @@ export class Raft {
     if (last.kind !== 'config') return undefined
     const outcome = applyChange(s.membership, decodeChange(last.data))
     if (outcome.refused === undefined) this.#adopt(outcome.membership)
+    if (s.campaignWhenApplied && s.role === 'follower') campaign(s, 'transfer')
     return outcome
   }
 
@@ -266,7 +267,7 @@ export class Raft {
         hintIndex: 0,
         hintTerm: 0,
       })
-    else if (m.type === 'preVote') s.send({ type: 'preVoteResponse', to: m.from, reject: true })
+    else if (m.type === 'preVote') rejectVote(s, m)
   }
 
   #dispatch(m: Message): void {
@@ -299,6 +300,7 @@ export class Raft {
         if (s.role === 'leader') onHeartbeatResponse(s, m)
         return
       case 'timeoutNow':
+        s.campaignWhenApplied = s.log.hasUnappliedConfig()
         if (s.role === 'follower') campaign(s, 'transfer')
         return
       case 'readIndex':

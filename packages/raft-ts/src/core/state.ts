@@ -63,6 +63,8 @@ export class RaftState {
   /** Reads that came before the leader committed an entry of its own term. */
   earlyReads: { from: number; context: number }[] = []
   transferTo = 0
+  /** Asked to campaign at once, but a committed change of membership has to be applied first. */
+  campaignWhenApplied = false
   /** No further change of membership until this index is applied. */
   pendingConfigIndex = 0
   uncommittedBytes = 0
@@ -141,6 +143,7 @@ export class RaftState {
     this.reads.reset()
     this.earlyReads = []
     this.transferTo = 0
+    this.campaignWhenApplied = false
     this.uncommittedBytes = 0
     this.resetTimer()
   }

@@ -22,7 +22,9 @@ async function run(from: number, step: number, end: number): Promise<Outcome> {
 
 t.test(`${count} seeds from ${first}`, { timeout: 3_600_000 }, async t => {
   const processes = Math.min(PROCESSES, count)
-  const shares = Array.from({ length: processes }, (_, i) => run(first + i, processes, first + count))
+  const shares = Array.from({ length: processes }, (_, i) =>
+    run(first + i, processes, first + count),
+  )
   const totals: Record<string, number> = {}
   for (const outcome of await Promise.all(shares)) {
     if (outcome.failure !== undefined) {

@@ -74,13 +74,14 @@ export class World {
     machine.onApply = (index, term, text) => this.#applied(host.id, index, term, text)
     machine.onRestore = () => this.stats.installs++
     host.machine = machine
-    const hasState = await RaftNode.hasState(host.fs, 'data')
+    const fs = host.fs.mount()
+    const hasState = await RaftNode.hasState(fs, 'data')
     if (host.life !== life) return
     const node = await RaftNode.open(
       {
         id: host.id,
         dir: 'data',
-        fs: host.fs,
+        fs,
         clock: this.clock,
         random: this.random,
         stateMachine: machine,
