@@ -117,6 +117,7 @@ export class RaftMember {
       transport.setMembers(status.members)
       leadership.update(node, status)
       observer?.changed?.(status)
+      if (isAlone(status, options.raftId)) node.campaign()
     }
     const self: Member = { id: options.raftId, address: options.address, learner: false }
     try {
@@ -262,6 +263,12 @@ export class RaftMember {
       throw fromRaftError(error, id => addressOf(this.#node, id))
     }
   }
+}
+
+/** The only voter need not wait for an election timeout: nobody else could lead. */
+function isAlone(status: RaftStatus, id: number): boolean {
+  const voters = status.members.filter(member => !member.learner)
+  return status.role === 'follower' && voters.length === 1 && voters[0]?.id === id
 }
 
 function nodeOptions(
