@@ -124,7 +124,7 @@ export class RaftNode {
 
   /**
    * The transport lost its connection to `id`. A leader sends it single appends until it answers. A follower whose leader
-   * it is waits up to one heartbeat for a sign of life and then campaigns, with a pre-vote; others who lost it too will grant.
+   * it is waits one to two heartbeats for a sign of life and then campaigns, with a pre-vote; others who doubt it will grant.
    */
   reportUnreachable(id: number): void {
     if (this.#state === 'stopped') return
@@ -302,9 +302,7 @@ export class RaftNode {
   // Turns
 
   #start(): void {
-    const { voters, id } = this.#raft.state
     this.#every(this.#settings.heartbeatMs / TICKS_PER_HEARTBEAT, () => this.#tick())
-    if (voters.length === 1 && voters[0] === id) this.#raft.campaign()
     this.#schedule()
   }
 
@@ -348,6 +346,7 @@ export class RaftNode {
         break
       }
     }
+    this.#leadAlone()
     this.#reads.applied(this.#raft.state.log.applied)
     this.#noteLeadership()
     this.#conditions.check(this.#settings.clock.monotonic())
@@ -425,10 +424,19 @@ export class RaftNode {
 
   // Leader changes
 
+  /** The only voter has nobody to wait for. */
+  #leadAlone(): void {
+    const s = this.#raft.state
+    if (s.role !== 'follower' || s.voters.length !== 1 || !s.promotable) return
+    this.#raft.campaign()
+    this.#schedule()
+  }
+
   #doubt(leader: number): void {
     const { clock, random, heartbeatMs } = this.#settings
     const lostAtMs = clock.monotonic()
-    this.#once('doubt', random() * heartbeatMs, () => {
+    // A leader that lives shows itself within a heartbeat; the rest keeps two that doubt from campaigning at once.
+    this.#once('doubt', (1 + random()) * heartbeatMs, () => {
       const s = this.#raft.state
       if (
         s.leader !== leader ||

@@ -1,0 +1,267 @@
+// Goal: what RaftNode promises its callers. Method: a few nodes on virtual time and disks; faults where a promise needs one.
+import t from 'tap'
+import {
+  MemoryFs,
+  type Member,
+  type Message,
+  RaftNode,
+  type RaftNodeOptions,
+  VirtualClock,
+} from '../src/index.ts'
+import { Machine } from './sim/machine.ts'
+
+const bytes = (text: string): Uint8Array => new TextEncoder().encode(text)
+
+class Cluster {
+  readonly clock = new VirtualClock()
+  readonly nodes = new Map<number, RaftNode>()
+  readonly machines = new Map<number, Machine>()
+  readonly disks = new Map<number, MemoryFs>()
+  readonly fatal: Error[] = []
+  drop: (m: Message) => boolean = () => false
+
+  async open(
+    id: number,
+    bootstrap?: readonly Member[],
+    options: Partial<RaftNodeOptions> = {},
+  ): Promise<RaftNode> {
+    const disk = this.disks.get(id) ?? new MemoryFs()
+    const machine = new Machine()
+    this.disks.set(id, disk)
+    this.machines.set(id, machine)
+    const node = await RaftNode.open(
+      {
+        id,
+        dir: 'data',
+        fs: disk.mount(),
+        clock: this.clock,
+        random: () => 0.1 + id / 10,
+        stateMachine: machine,
+        send: messages => {
+          for (const m of messages)
+            if (!this.drop(m)) this.clock.after(1, () => this.nodes.get(m.to)?.step(m))
+        },
+        onFatal: error => this.fatal.push(error),
+        ...options,
+      },
+      bootstrap ? { bootstrap } : {},
+    )
+    this.nodes.set(id, node)
+    return node
+  }
+
+  async start(ids: readonly number[], options: Partial<RaftNodeOptions> = {}): Promise<RaftNode> {
+    const members = ids.map(id => ({ id, address: `host-${id}`, learner: false }))
+    for (const id of ids) await this.open(id, members, options)
+    await this.pass(20)
+    const [first] = this.nodes.values()
+    first?.campaign()
+    await this.pass(50)
+    return first as RaftNode
+  }
+
+  pass(ms: number): Promise<void> {
+    return this.clock.advance(ms)
+  }
+
+  /** Lets time pass while a promise is open. */
+  async during<T>(promise: Promise<T>, ms = 3000): Promise<T> {
+    promise.catch(() => undefined)
+    await this.pass(ms)
+    return promise
+  }
+}
+
+t.test('proposals resolve with the state machine’s answer, many in one record', async t => {
+  const c = new Cluster()
+  const synced: number[] = []
+  const leader = await c.start([1, 2, 3], { metrics: { fsync: s => synced.push(s) } })
+  const before = synced.length
+  const all = Array.from({ length: 64 }, (_, i) => leader.propose(bytes(`p${i}`)))
+  const results = await c.during(Promise.all(all), 50)
+  t.match(results[63], { index: 66, result: 'did p63' })
+  t.ok(
+    synced.length - before <= 6,
+    `${synced.length - before} syncs on three nodes for 64 proposals`,
+  )
+  await c.pass(200)
+  for (const machine of c.machines.values()) t.equal(machine.texts.length, 64)
+})
+
+t.test('refusals say what was not done', async t => {
+  const c = new Cluster()
+  const leader = await c.start([1, 2, 3], { maxEntryBytes: 100, maxPending: 2 })
+  const follower = c.nodes.get(2) as RaftNode
+  await t.rejects(follower.propose(bytes('x')), { code: 'NotLeader', leader: 1 })
+  await t.rejects(leader.propose(new Uint8Array(101)), { code: 'TooLarge' })
+  await t.rejects(leader.propose(bytes('x'), { signal: AbortSignal.abort() }), {
+    code: 'ProposalDropped',
+  })
+  const waiting = [leader.propose(bytes('a')), leader.propose(bytes('b'))]
+  await t.rejects(leader.propose(bytes('c')), { code: 'ProposalDropped' })
+  await c.during(Promise.all(waiting), 50)
+  await t.rejects(leader.transferLeadership(9), { code: 'Refused' })
+  await t.rejects(follower.transferLeadership(), { code: 'NotLeader' })
+  await t.rejects(follower.removeMember(3), { code: 'NotLeader' })
+  await t.rejects(leader.promoteMember(8), { code: 'Refused', message: /no member 8/ })
+})
+
+t.test('an outcome nobody can know is called unknown', async t => {
+  const c = new Cluster()
+  const leader = await c.start([1, 2, 3])
+  c.drop = m => m.from === 1
+  const aborted = new AbortController()
+  const lost = leader.propose(bytes('lost'))
+  const late = leader.propose(bytes('late'), { timeoutMs: 300 })
+  const left = leader.propose(bytes('left'), { signal: aborted.signal })
+  for (const p of [lost, late, left]) p.catch(() => undefined)
+  aborted.abort()
+  await t.rejects(left, { code: 'OutcomeUnknown' })
+  await c.pass(400)
+  await t.rejects(late, { code: 'Timeout' })
+  await c.pass(3000)
+  await t.rejects(lost, { code: 'OutcomeUnknown' })
+  await t.rejects(c.during(leader.readIndex({ timeoutMs: 100 }), 300), { code: 'Timeout' })
+})
+
+t.test('followers that lost their leader elect another within three heartbeats', async t => {
+  const c = new Cluster()
+  await c.start([1, 2, 3])
+  c.nodes.get(1)?.kill()
+  c.nodes.delete(1)
+  for (const id of [2, 3]) c.nodes.get(id)?.reportUnreachable(1)
+  await c.pass(300)
+  t.ok([2, 3].some(id => c.nodes.get(id)?.status().role === 'leader'))
+})
+
+t.test('a reconnection without an outage changes nothing', async t => {
+  const c = new Cluster()
+  const leader = await c.start([1, 2, 3])
+  for (let i = 0; i < 5; i++) {
+    for (const id of [2, 3]) c.nodes.get(id)?.reportUnreachable(1)
+    await c.pass(300)
+  }
+  t.match(leader.status(), { role: 'leader', term: 2 })
+})
+
+t.test(
+  'a member joins as a learner, catches up from a snapshot in chunks, is promoted, and removed',
+  async t => {
+    const c = new Cluster()
+    const leader = await c.start([1, 2], {
+      snapshotEntries: 20,
+      snapshotTailEntries: 2,
+      snapshotChunkBytes: 50,
+    })
+    for (let i = 0; i < 50; i++) await c.during(leader.propose(bytes(`entry ${i}`)), 10)
+    t.ok(leader.status().snapshotIndex >= 40 && leader.status().firstIndex > 30)
+    const joiner = await c.open(9)
+    t.match(joiner.status(), { role: 'learner', members: [] })
+    await c.during(leader.addMember({ id: 9, address: 'host-9', learner: true }), 100)
+    await c.during(leader.promoteMember(9), 1500)
+    await c.pass(200)
+    t.equal(c.machines.get(9)?.texts.length, 50)
+    t.equal(joiner.status().role, 'follower')
+    t.strictSame(
+      joiner.status().members.map(m => m.address),
+      ['host-1', 'host-2', 'host-9'],
+    )
+    await c.during(leader.addMember({ id: 9, address: 'moved', learner: false }), 200)
+    t.equal(joiner.status().members[2]?.address, 'moved')
+    await c.during(leader.removeMember(9), 200)
+    t.ok(joiner.status().removed)
+    await t.rejects(leader.addMember({ id: 9, address: 'again', learner: true }), {
+      code: 'Refused',
+    })
+  },
+)
+
+t.test('a removal that would leave no majority in reach is refused unless forced', async t => {
+  const c = new Cluster()
+  const leader = await c.start([1, 2, 3])
+  c.drop = m => m.from === 3 || m.to === 3
+  await c.pass(1500)
+  await t.rejects(leader.removeMember(2), { code: 'Refused', message: /1 of 2 voters/ })
+  await c.during(leader.removeMember(3), 200)
+  t.equal(leader.status().members.length, 2)
+})
+
+t.test('a learner that cannot catch up is not promoted', async t => {
+  const c = new Cluster()
+  const leader = await c.start([1, 2])
+  await c.during(leader.addMember({ id: 5, address: '', learner: true }), 100)
+  await t.rejects(c.during(leader.promoteMember(5, { timeoutMs: 500 })), {
+    code: 'Refused',
+    message: /not caught up/,
+  })
+})
+
+t.test('stopping hands over, and reopening finds everything', async t => {
+  const c = new Cluster()
+  const leader = await c.start([1, 2, 3])
+  await c.during(leader.propose(bytes('kept')), 200)
+  await c.during(leader.stop(), 100)
+  t.ok(
+    [2, 3].some(id => c.nodes.get(id)?.status().role === 'leader'),
+    'without a timeout',
+  )
+  await t.rejects(leader.propose(bytes('x')), { code: 'Stopped' })
+  c.disks.get(1)?.crash()
+  const again = await c.open(1)
+  t.equal(again.status().commitIndex, 3)
+  await c.pass(200)
+  t.strictSame(c.machines.get(1)?.texts, ['kept'])
+  await t.rejects(
+    RaftNode.hasState(new MemoryFs(), 'data').then(
+      has => has || Promise.reject(new Error('no state')),
+    ),
+    { message: 'no state' },
+  )
+  t.ok(await RaftNode.hasState(c.disks.get(1) as MemoryFs, 'data'))
+  await t.rejects(c.open(2, [{ id: 2, address: '', learner: false }]), { code: 'Refused' })
+})
+
+t.test('one voter alone leads at once', async t => {
+  const c = new Cluster()
+  await c.open(1, [{ id: 1, address: '', learner: false }])
+  await c.pass(1)
+  t.equal(c.nodes.get(1)?.status().role, 'leader')
+  t.equal(await c.during(c.nodes.get(1)?.readIndex() as Promise<number>, 10), 2)
+})
+
+t.test('a failed sync and a failing state machine end the node, once', async t => {
+  const c = new Cluster()
+  let broken = false
+  c.disks.set(
+    1,
+    new MemoryFs({
+      before: operation => {
+        if (broken && operation === 'sync') throw new Error('EIO')
+      },
+    }),
+  )
+  const leader = await c.start([1, 2, 3])
+  broken = true
+  const proposal = leader.propose(bytes('x'))
+  await t.rejects(c.during(proposal, 100), { code: 'OutcomeUnknown' })
+  t.match(c.fatal, [{ message: 'EIO' }])
+  const other = c.machines.get(2) as Machine
+  other.apply = () => {
+    throw new Error('diverged')
+  }
+  await c.pass(3000)
+  t.match(
+    c.fatal.map(e => e.message),
+    ['EIO', 'diverged'],
+  )
+})
+
+t.test('changes are reported once each', async t => {
+  const c = new Cluster()
+  const seen: string[] = []
+  await c.start([1, 2, 3], { onChange: s => seen.push(`${s.id} ${s.role} ${s.leader ?? '-'}`) })
+  await c.pass(1000)
+  t.equal(seen.filter(s => s === '1 leader 1').length, 1)
+  t.equal(new Set(seen.filter(s => s.startsWith('2')).slice(-1)).has('2 follower 1'), true)
+  t.ok(seen.length < 15, seen.join(', '))
+})
