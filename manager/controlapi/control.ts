@@ -1,0 +1,88 @@
+import type { HandlersOf } from '../../proto/service.ts'
+import { StatusError } from '../../runtime/errors.ts'
+import { getCluster, getJoinTokens, updateCluster } from './cluster.ts'
+import { createConfig, getConfig, listConfigs, removeConfig, updateConfig } from './config.ts'
+import type { ControlDeps } from './deps.ts'
+import { createNetwork, getNetwork, listNetworks, removeNetwork } from './network.ts'
+import { getNode, leaveCluster, listNodes, removeNode, updateNode } from './node.ts'
+import { createSecret, getSecret, listSecrets, removeSecret, updateSecret } from './secret.ts'
+import { createService, getService, listServices, removeService, updateService } from './service.ts'
+import { explainTask, getTask, listTasks } from './task.ts'
+import { listVolumes, removeVolume } from './volume.ts'
+import { watch } from './watch.ts'
+
+/**
+ * The handlers of service Control. Writes go to the leader's store; on a follower LeaderProxy.wrap() takes the unary
+ * calls there, all but ANSWERED_HERE.
+ */
+export function controlHandlers(deps: ControlDeps): HandlersOf<'Control'> {
+  return {
+    getCluster: () => getCluster(deps),
+    updateCluster: (request, caller) => updateCluster(deps, request, caller.nodeId),
+    getJoinTokens: () => getJoinTokens(deps),
+
+    getNode: (request, caller) => getNode(deps, request, caller),
+    listNodes: (_request, caller) => listNodes(deps, caller),
+    updateNode: (request, caller) => updateNode(deps, request, caller),
+    removeNode: (request, caller) => removeNode(deps, request, caller),
+    leaveCluster: (request, caller) => leaveCluster(deps, request, caller),
+
+    createService: (request, caller) => createService(deps, request, caller.nodeId),
+    getService: request => getService(deps, request),
+    listServices: () => listServices(deps),
+    updateService: (request, caller) => updateService(deps, request, caller.nodeId),
+    removeService: (request, caller) => removeService(deps, request, caller.nodeId),
+
+    getTask: request => getTask(deps, request),
+    listTasks: (request, caller) => listTasks(deps, request, caller.nodeId || deps.nodeId()),
+    explainTask: request => explainTask(deps, request),
+
+    createNetwork: (request, caller) => createNetwork(deps, request, caller.nodeId),
+    getNetwork: request => getNetwork(deps, request),
+    listNetworks: () => listNetworks(deps),
+    removeNetwork: (request, caller) => removeNetwork(deps, request, caller.nodeId),
+
+    createSecret: (request, caller) => createSecret(deps, request, caller.nodeId),
+    getSecret: request => getSecret(deps, request),
+    listSecrets: () => listSecrets(deps),
+    updateSecret: (request, caller) => updateSecret(deps, request, caller.nodeId),
+    removeSecret: (request, caller) => removeSecret(deps, request, caller.nodeId),
+
+    createConfig: (request, caller) => createConfig(deps, request, caller.nodeId),
+    getConfig: request => getConfig(deps, request),
+    listConfigs: () => listConfigs(deps),
+    updateConfig: (request, caller) => updateConfig(deps, request, caller.nodeId),
+    removeConfig: (request, caller) => removeConfig(deps, request, caller.nodeId),
+
+    listVolumes: () => listVolumes(deps),
+    removeVolume: (request, caller) => removeVolume(deps, request, caller.nodeId),
+
+    createContainer: refuseContainers,
+    getContainer: refuseContainers,
+    listContainers: refuseContainers,
+    updateContainer: refuseContainers,
+    removeContainer: refuseContainers,
+
+    watch: (request, outlet) => watch(deps, request, outlet),
+    getManagerStatus: () => getManagerStatus(deps),
+  }
+}
+
+/** Methods every manager answers for itself. */
+export const ANSWERED_HERE = [
+  'getManagerStatus',
+] as const satisfies readonly (keyof HandlersOf<'Control'>)[]
+
+async function getManagerStatus(deps: ControlDeps): Promise<object> {
+  if (!deps.raft) {
+    throw new StatusError('FailedPrecondition', 'this cluster does not keep its state in Raft')
+  }
+  return deps.raft.status()
+}
+
+async function refuseContainers(): Promise<never> {
+  throw new StatusError(
+    'Unimplemented',
+    'this version runs services, and no single containers on the cluster; use: skein service create',
+  )
+}
