@@ -17,11 +17,9 @@ export function nftTable(plan: Plan, hasOthers = false): string | undefined {
   const { networks, peers } = plan
   if (networks.length === 0 && !hasOthers) return undefined
   const subnets = networks.map(network => network.subnet)
-  const gateways = networks.map(network => network.gateway)
   const gatewayBySubnet = networks.map(({ subnet, gateway }) => `${subnet} : ${gateway}`)
   const sets = [
     set('peers', 'ipv4_addr', peers),
-    set('gws', 'ipv4_addr', gateways),
     set('overlays', 'ipv4_addr', subnets, 'flags interval;'),
     map('gwof', 'ipv4_addr : ipv4_addr', gatewayBySubnet, 'flags interval;'),
   ]
@@ -39,7 +37,8 @@ export function nftTable(plan: Plan, hasOthers = false): string | undefined {
       'iifname != "ovb*" oifname "ovb*" ct state new ct status and dnat == 0 drop comment "into an overlay only through a published port"',
     ]),
     chain('postrouting', 'type nat hook postrouting priority srcnat - 10; policy accept;', [
-      'fib saddr type local ip saddr != @gws ip daddr @overlays snat to ip daddr map @gwof comment "this host to an overlay: answers must find the way back"',
+      // For sources that are right already too: a connection that has its translation escapes the engine's masquerading.
+      'fib saddr type local ip daddr @overlays snat to ip daddr map @gwof comment "this host to an overlay: answers must find the way back"',
     ]),
   ]
   // add + delete, so that deleting works whether or not the table is there.

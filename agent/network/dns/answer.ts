@@ -178,9 +178,7 @@ function scopeOf(source: string, tables: NameTables): Scope | undefined {
     const networks = tables.networks.filter(network => asker.networkIds.has(network.id))
     return { networks, complete: asker.local }
   }
-  // The engine's masquerading makes the host's own questions come from the loopback.
-  if (tables.gateways.has(source) || source.startsWith('127.'))
-    return { networks: tables.networks, complete: true }
+  if (tables.gateways.has(source)) return { networks: tables.networks, complete: true }
   if (tryIpToNumber(source) === undefined) return undefined
   // A container that is on the network but not in the table (yet) sees that network.
   const networks = tables.networks.filter(network => contains(network.cidr, source))
