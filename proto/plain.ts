@@ -42,4 +42,4 @@ export type Init<T> = T extends Scalar | Long | null | undefined
   ? T
   : T extends readonly (infer E)[]
     ? readonly Init<E>[]
-    : { readonly [K in keyof T]?: Init<T[K]> | undefined }
+    : { readonly [K in keyof T]?: Init<T[K]> | undefined | null }

@@ -6,7 +6,7 @@ import type { TargetGroup } from './discovery.ts'
 /** What the HTTP side of a node shows; the node fills it in. */
 export interface HttpBackend {
   /** This process's own series. */
-  readonly registry: Registry
+  registry(): Registry
   /** Series of the cluster as a whole; undefined on a node that does not manage. */
   clusterRegistry(): Registry | undefined
   /** @throws StatusError Unavailable on a node that does not manage */
@@ -29,8 +29,9 @@ export function httpServer(backend: HttpBackend): FastifyInstance {
   })
 
   app.get('/metrics', async (_request, reply) => {
-    void reply.type(backend.registry.contentType)
-    return backend.registry.metrics()
+    const registry = backend.registry()
+    void reply.type(registry.contentType)
+    return registry.metrics()
   })
   app.get('/metrics/cluster', async (_request, reply) => {
     const registry = backend.clusterRegistry()

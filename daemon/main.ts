@@ -1,0 +1,104 @@
+// `skein daemon`: the one process on a host. Puts the effects in, starts the node, and dies loudly when it must.
+import { readFile } from 'node:fs/promises'
+import { setFlagsFromString } from 'node:v8'
+import { Registry } from 'prom-client'
+import { systemClock } from '../runtime/clock.ts'
+import { StatusError, messageOf } from '../runtime/errors.ts'
+import { systemFs } from '../runtime/fs.ts'
+import { jsonLog } from '../runtime/log.ts'
+import { systemRandom } from '../runtime/random.ts'
+import { clusterMetrics } from './http/cluster-metrics.ts'
+import { daemonCommand, resolveConfig, splitAddress } from './config.ts'
+import { serveControlSocket, socketPath } from './control-socket.ts'
+import { discoverTargets } from './http/discovery.ts'
+import { httpServer } from './http/server.ts'
+import { SkeinNode } from './node.ts'
+import { VERSION } from './version.ts'
+
+/** The young generation grows with bursts and is given back late: a daemon at rest should be small. */
+setFlagsFromString('--max-semi-space-size=2')
+
+const STOP_LIMIT_MS = 25_000
+
+async function main(): Promise<void> {
+  const command = daemonCommand().exitOverride().version(VERSION).parse()
+  const flags = command.opts<Record<string, unknown>>()
+  const config = resolveConfig(flags, process.env, await configFile(String(flags['config'])))
+  const log = jsonLog(config.logLevel)
+  const registry = new Registry()
+  const die = (reason: string, error: unknown): void => {
+    log.error(reason, {
+      error: messageOf(error),
+      stack: error instanceof Error ? error.stack : undefined,
+    })
+    process.exit(1)
+  }
+  process.on('uncaughtException', error => die('uncaught exception', error))
+  process.on('unhandledRejection', error => die('unhandled rejection', error))
+
+  const node = new SkeinNode({
+    config,
+    log,
+    clock: systemClock,
+    random: systemRandom,
+    fs: systemFs,
+    onFatal: error => die('the manager cannot go on', error),
+  })
+  const socket = await serveControlSocket(node, { config, log, clock: systemClock, registry })
+  const http = httpServer({
+    registry: () => Registry.merge([registry, node.registry]),
+    clusterRegistry: clusterMetrics(() => node.membership?.managing?.manager.store),
+    targets: () => {
+      const store = node.membership?.managing?.manager.store
+      if (!store) throw new StatusError('Unavailable', 'this node is not a manager; ask a manager')
+      return store.view(tx => {
+        const [cluster] = tx.list('cluster')
+        return discoverTargets(tx.list('node'), cluster?.spec?.annotations?.name ?? '')
+      })
+    },
+    notReady: () => notReady(node),
+  })
+  await http.listen(splitAddress(config.metricsListen))
+  await node.start()
+  log.info('skein is up', {
+    version: VERSION,
+    socket: socketPath(config.runDir),
+    hostname: config.hostname,
+  })
+
+  const stop = (signal: string): void => {
+    log.info('stopping', { signal })
+    systemClock.after(STOP_LIMIT_MS, () => die('stopping took too long', new Error(signal)))
+    Promise.all([node.stop(), http.close()])
+      .then(() => {
+        socket.forceShutdown()
+        process.exit(0)
+      })
+      .catch((error: unknown) => die('stopping failed', error))
+  }
+  process.once('SIGTERM', stop)
+  process.once('SIGINT', stop)
+}
+
+function notReady(node: SkeinNode): string | undefined {
+  const { membership, error } = node
+  if (!membership) return error ?? 'the node is of no cluster'
+  const status = membership.working?.agent.status()
+  return status?.connected ? undefined : 'no session with a manager'
+}
+
+async function configFile(name: string): Promise<{ name: string; text: string } | undefined> {
+  try {
+    return { name, text: await readFile(name, 'utf8') }
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
+    throw error
+  }
+}
+
+main().catch((error: unknown) => {
+  if ((error as { code?: string }).code === 'commander.helpDisplayed') process.exit(0)
+  if ((error as { code?: string }).code === 'commander.version') process.exit(0)
+  process.stderr.write(`Error: ${messageOf(error)}\n`)
+  process.exit(error instanceof StatusError ? 1 : 125)
+})

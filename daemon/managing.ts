@@ -1,0 +1,187 @@
+// The manager half of a node: what it decides (manager/) put on the wire, while the node's role says so.
+import type * as grpc from '@grpc/grpc-js'
+import { join } from 'node:path'
+import { nodeFs } from 'raft-ts'
+import type { Registry } from 'prom-client'
+import type { Identity } from '../agent/identity/identity.ts'
+import { Manager, type ManagerHandlers } from '../manager/manager.ts'
+import { aesSealer } from '../manager/state/raft/sealer.ts'
+import type { StateMetrics } from '../manager/state/metrics.ts'
+import type { HandlersOf } from '../proto/service.ts'
+import type { Clock } from '../runtime/clock.ts'
+import { StatusError, messageOf } from '../runtime/errors.ts'
+import type { Log } from '../runtime/log.ts'
+import type { Random } from '../runtime/random.ts'
+import { splitAddress, type DaemonConfig } from './config.ts'
+import { pipeOutlet, type Dialer } from './dialer.ts'
+import { healthHandlers } from './health.ts'
+import { managerDir, type MemberState } from './member-state.ts'
+import { ReplaceableCredentials } from './rpc/credentials.ts'
+import { LeaderProxy } from './rpc/leader-proxy.ts'
+import { certificateIdentifier } from './rpc/peer.ts'
+import { addService, createRpcServer, type RpcOptions } from './rpc/server.ts'
+
+export interface ManagingOptions {
+  readonly config: DaemonConfig
+  readonly clock: Clock
+  readonly random: Random
+  readonly log: Log
+  readonly registry: Registry
+  readonly metrics: StateMetrics
+  /** The node's identity as it is now. */
+  readonly identity: () => Identity
+  readonly clientCredentials: grpc.ChannelCredentials
+  readonly dialer: Dialer
+  readonly member: MemberState
+  /** host:port at which other nodes reach this manager. */
+  readonly address: string
+  readonly bootstrap: boolean
+  readonly onFatal: (error: Error) => void
+}
+
+export class Managing {
+  readonly manager: Manager
+  /** What the local socket serves too: passed on to the leader where only it may answer. */
+  readonly handlers: Pick<ManagerHandlers, 'Control' | 'Logs'>
+  readonly #options: ManagingOptions
+  readonly #server: grpc.Server
+  readonly #credentials: ReplaceableCredentials
+  readonly #proxy: LeaderProxy
+
+  private constructor(options: ManagingOptions, manager: Manager) {
+    const { clock, log, clientCredentials } = options
+    this.#options = options
+    this.manager = manager
+    this.#credentials = new ReplaceableCredentials(options.identity())
+    this.#proxy = new LeaderProxy({
+      leadership: manager,
+      credentials: clientCredentials,
+      clock,
+      log,
+    })
+    const plain = manager.handlers()
+    this.handlers = {
+      Control: this.#proxy.wrap('Control', plain.Control, ['getManagerStatus']),
+      Logs: this.#logsOfLeader(plain.Logs),
+    }
+    this.#server = this.#serve(plain)
+  }
+
+  /** Opens the manager's state and listens. @throws StatusError DataLoss, or Unavailable when the address is taken */
+  static async start(options: ManagingOptions): Promise<Managing> {
+    const { config, clock, random, log, registry, member, metrics, dialer } = options
+    const identity = options.identity()
+    const manager = await Manager.open({
+      nodeId: identity.nodeId,
+      clusterId: identity.clusterId,
+      raftId: member.raftId,
+      address: options.address,
+      bootstrap: options.bootstrap,
+      dir: join(managerDir(config.dataDir), 'raft'),
+      fs: nodeFs,
+      sealer: aesSealer(member.dataKey, random),
+      dial: address => dialer.raftMessages(address),
+      heartbeatMs: config.raftHeartbeatMs,
+      electionTimeoutMs: config.electionTimeoutMs,
+      snapshotEntries: config.snapshotEntries,
+      observer: metrics.observer,
+      onFatal: options.onFatal,
+      clock,
+      random,
+      log,
+      registry,
+    })
+    metrics.show(manager.member)
+    const managing = new Managing(options, manager)
+    try {
+      await managing.#listen()
+    } catch (error) {
+      await managing.stop()
+      throw error
+    }
+    return managing
+  }
+
+  /** From now on new connections see the node's present certificate. */
+  certificateChanged(): void {
+    this.#credentials.replace(this.#options.identity())
+  }
+
+  async stop(): Promise<void> {
+    // Streams of agents and of other managers end here, so that they look for another manager at once.
+    await this.manager
+      .stop({ transfer: true })
+      .catch((error: unknown) =>
+        this.#options.log.warn('the manager did not stop cleanly', { error: messageOf(error) }),
+      )
+    this.#options.metrics.show(undefined)
+    this.#proxy.close()
+    this.#server.forceShutdown()
+  }
+
+  #serve(plain: ManagerHandlers): grpc.Server {
+    const { clock, log, registry } = this.#options
+    const server = createRpcServer()
+    const rpc: RpcOptions = {
+      clock,
+      log,
+      registry,
+      identify: certificateIdentifier({
+        roots: () => this.#options.identity().rootPems,
+        clusterId: () => this.#options.identity().clusterId,
+        isRevoked: nodeId =>
+          this.manager.store.view(tx =>
+            tx
+              .list('cluster')
+              .some(cluster => cluster.revoked.some(entry => entry.nodeId === nodeId)),
+          ),
+        nowMs: () => clock.now(),
+      }),
+      leaderAddress: () => this.manager.leaderAddress(),
+    }
+    addService(server, 'CA', this.#proxy.wrap('CA', plain.CA, ['getRootCertificate']), rpc)
+    addService(server, 'Control', this.handlers.Control, rpc)
+    addService(server, 'Dispatcher', plain.Dispatcher, rpc)
+    addService(server, 'Logs', this.handlers.Logs, rpc)
+    addService(server, 'Raft', this.#proxy.wrap('Raft', plain.Raft), rpc)
+    addService(
+      server,
+      'Health',
+      healthHandlers(() => this.manager),
+      rpc,
+    )
+    return server
+  }
+
+  /** Logs come through the agents' sessions, and those are the leader's. */
+  #logsOfLeader(plain: HandlersOf<'Logs'>): HandlersOf<'Logs'> {
+    return {
+      subscribe: (request, outlet, caller) => {
+        const address = this.manager.leaderAddress()
+        if (this.manager.isLeader()) plain.subscribe(request, outlet, caller)
+        else if (address === undefined || caller.forwardedFrom !== undefined) {
+          outlet.end(new StatusError('Unavailable', 'no manager leads at the moment; try again'))
+        } else pipeOutlet(this.#options.dialer.logs(address).subscribe(request), outlet)
+      },
+    }
+  }
+
+  #listen(): Promise<void> {
+    const { listen } = this.#options.config
+    const { host, port } = splitAddress(listen)
+    return new Promise((resolve, reject) => {
+      this.#server.bindAsync(`${host}:${port}`, this.#credentials, cause => {
+        if (!cause) resolve()
+        else {
+          reject(
+            new StatusError(
+              'Unavailable',
+              `cannot listen on ${listen}: ${cause.message}; is another program there? choose another with --listen`,
+              { cause },
+            ),
+          )
+        }
+      })
+    })
+  }
+}
