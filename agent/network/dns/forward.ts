@@ -24,7 +24,7 @@ export class Forwarder {
   readonly #deps: ForwarderDeps
   #pending = 0
   #preferred = ''
-  #servers: readonly string[] = []
+  #servers: Promise<readonly string[]> = Promise.resolve([])
   #readMs = -Infinity
 
   constructor(deps: ForwarderDeps) {
@@ -69,17 +69,25 @@ export class Forwarder {
     }
   }
 
-  async #upstreams(): Promise<readonly string[]> {
-    const { clock, fs, own } = this.#deps
-    if (clock.monotonic() - this.#readMs < RESOLV_CONF_AGE_MS) return this.#servers
-    this.#readMs = clock.monotonic()
-    try {
-      const text = new TextDecoder().decode(await fs.read(RESOLV_CONF))
-      this.#servers = nameservers(text, own())
-    } catch {
-      // Unreadable for a moment (it is being replaced): the servers known before still hold.
+  /** Questions that come while the file is being read wait for it too. */
+  #upstreams(): Promise<readonly string[]> {
+    const { clock } = this.#deps
+    if (clock.monotonic() - this.#readMs >= RESOLV_CONF_AGE_MS) {
+      this.#readMs = clock.monotonic()
+      this.#servers = this.#readServers(this.#servers)
     }
     return this.#servers
+  }
+
+  async #readServers(before: Promise<readonly string[]>): Promise<readonly string[]> {
+    const { fs, own } = this.#deps
+    try {
+      const text = new TextDecoder().decode(await fs.read(RESOLV_CONF))
+      return nameservers(text, own())
+    } catch {
+      // Unreadable for a moment (it is being replaced): the servers known before still hold.
+      return before
+    }
   }
 }
 

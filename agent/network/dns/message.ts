@@ -46,43 +46,69 @@ export function parseQuery(message: Uint8Array): Query | undefined {
   }
 }
 
-/** @param limitBytes a longer answer is sent as "truncated", and the asker comes again by TCP */
+/**
+ * @param limitBytes of the whole message; addresses that do not fit are left out and the message is marked as truncated, so
+ * that the asker comes again by TCP (and one that cannot has at least some)
+ */
 export function encodeAnswer(query: Query, answer: Answer, limitBytes: number): Uint8Array {
-  const records = recordsOf(query.question, answer)
-  const whole = encode(query, records, flagsOf(query, answer))
-  if (whole.length <= limitBytes) return whole
-  return encode(query, [], flagsOf(query, answer) | packet.TRUNCATED_RESPONSE)
-}
-
-function encode(query: Query, answers: packet.Answer[], flags: number): Uint8Array {
   const { name, type } = query.question
-  return packet.encode({
+  const flags = flagsOf(query, answer)
+  const head = packet.encode({
     type: 'response',
     id: query.id,
     flags,
     questions: [{ name, type: type as packet.RecordType, class: 'IN' }],
-    answers,
-    additionals: query.edns ? [OPT] : [],
+    answers:
+      answer.kind === 'pointer'
+        ? [{ type: 'PTR', name, class: 'IN', ttl: TTL_S, data: answer.name }]
+        : [],
   })
+  const opt = query.edns ? OPT : NOTHING
+  const all = answer.kind === 'addresses' ? answer.addresses : []
+  const room = Math.floor((limitBytes - head.length - opt.length) / ADDRESS_BYTES)
+  const fitting = all.slice(0, Math.max(0, room))
+  const message = Buffer.concat([head, ...fitting.map(addressRecord), opt])
+  if (fitting.length < all.length)
+    message.writeUInt16BE(message.readUInt16BE(2) | packet.TRUNCATED_RESPONSE, 2)
+  if (fitting.length > 0) message.writeUInt16BE(fitting.length, 6)
+  message.writeUInt16BE(query.edns ? 1 : 0, 10)
+  return message
 }
 
-const OPT: packet.Answer = {
-  type: 'OPT',
-  name: '.',
-  udpPayloadSize: MAX_DATAGRAM_BYTES,
-  extendedRcode: 0,
-  ednsVersion: 0,
-  flags: 0,
-  flag_do: false,
-  options: [],
-}
+const NOTHING = Buffer.alloc(0)
+/** EDNS(0) record: root name, type 41, our datagram size, no flags, no options. */
+const OPT = Buffer.from([
+  0,
+  0,
+  41,
+  MAX_DATAGRAM_BYTES >> 8,
+  MAX_DATAGRAM_BYTES & 255,
+  0,
+  0,
+  0,
+  0,
+  0,
+  0,
+])
+const ADDRESS_BYTES = 16
 
-function recordsOf({ name }: Question, answer: Answer): packet.Answer[] {
-  const common = { name, class: 'IN', ttl: TTL_S } as const
-  if (answer.kind === 'addresses')
-    return answer.addresses.map(data => ({ ...common, type: 'A', data }))
-  if (answer.kind === 'pointer') return [{ ...common, type: 'PTR', data: answer.name }]
-  return []
+/** An A record whose name points at the question's (RFC 1035 4.1.4): dns-packet would write it out each time. */
+function addressRecord(address: string): Buffer {
+  return Buffer.from([
+    0xc0,
+    12,
+    0,
+    1,
+    0,
+    1,
+    0,
+    0,
+    0,
+    TTL_S,
+    0,
+    4,
+    ...address.split('.').map(Number),
+  ])
 }
 
 function flagsOf(query: Query, { kind }: Answer): number {
