@@ -84,7 +84,8 @@ function restartWithDefaults(restart: RestartPolicy | null, given: TaskSpecInit)
 }
 
 function containerWithDefaults(container: ContainerSpec, given: TaskSpecInit): ContainerSpec {
-  const { secrets = [], configs = [] } = given.container ?? {}
+  const secrets = given.container?.secrets ?? []
+  const configs = given.container?.configs ?? []
   return {
     ...container,
     stopGraceMs: container.stopGraceMs ?? STOP_GRACE_MS,
@@ -101,11 +102,15 @@ function containerWithDefaults(container: ContainerSpec, given: TaskSpecInit): C
 
 type File = ContainerSpec['secrets'][number]['file']
 
-function fileWithDefaults(file: File, name: string, mode: number | undefined): NonNullable<File> {
+function fileWithDefaults(
+  file: File,
+  name: string,
+  mode: number | null | undefined,
+): NonNullable<File> {
   return {
     name: file === null || file.name === '' ? name : file.name,
     uid: file === null || file.uid === '' ? '0' : file.uid,
     gid: file === null || file.gid === '' ? '0' : file.gid,
-    mode: file === null || mode === undefined ? FILE_MODE : file.mode,
+    mode: file === null || mode === undefined || mode === null ? FILE_MODE : file.mode,
   }
 }
