@@ -11,6 +11,9 @@ export const IO = [
 export const LONG = [0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 40, 60, 120, 300, 600, 1_800]
 export const SIZE = [1, 2, 4, 8, 16, 32, 64, 128, 256, 512]
 
+/** A task's phases, from a few milliseconds in the managers to minutes of pulling. */
+export const PHASE_SECONDS = [0.005, 0.025, ...LONG]
+
 /** Help texts of everything the leading manager's loops count. */
 const HELP = {
   skein_reconcile_duration_seconds: 'One pass of a control loop',

@@ -60,9 +60,9 @@ export class AddressPool {
     return this.#held.size
   }
 
-  /** Whether a dynamic address or gateway could be had now. */
+  /** Whether any address is left for a node's gateway. */
   get hasFree(): boolean {
-    return this.used < this.capacity && this.#lowest() !== undefined
+    return this.used + this.#keptFree() < this.capacity
   }
 
   /** Notes that somebody has the address, for what is read from the store. */
@@ -165,12 +165,18 @@ export class AddressPool {
     return undefined
   }
 
+  /** Addresses that specs name and nobody has now. */
+  #keptFree(): number {
+    let count = 0
+    for (const number of this.#declared) if (!this.#held.has(number)) count += 1
+    return count
+  }
+
   #exhausted(): StatusError {
     const { base, prefix } = this.#subnet
-    const kept = [...this.#declared].filter(number => !this.#held.has(number)).length
     return new StatusError(
       'ResourceExhausted',
-      `network ${this.networkName}: no free address in ${numberToIp(base)}/${prefix} (${this.used + kept} of ${this.capacity} in use)`,
+      `network ${this.networkName}: no free address in ${numberToIp(base)}/${prefix} (${this.used + this.#keptFree()} of ${this.capacity} in use)`,
     )
   }
 }

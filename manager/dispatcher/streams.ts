@@ -1,0 +1,106 @@
+import type { Clock } from '../../runtime/clock.ts'
+import type { Duplex } from '../../runtime/duplex.ts'
+import { StatusError } from '../../runtime/errors.ts'
+import type { StreamFrame } from '../../proto/index.ts'
+
+/** How long an agent has to open the stream it was asked for. */
+export const RENDEZVOUS_LIMIT_MS = 10_000
+/** Streams asked for and not open yet, at most. */
+export const RENDEZVOUS_MAX = 1_000
+
+interface Waiting {
+  readonly nodeId: string
+  resolve(stream: Duplex<StreamFrame, StreamFrame>): void
+  fail(error: StatusError): void
+}
+
+/** Where the streams that agents open meet those who asked for them, by id. */
+export class Rendezvous {
+  readonly #clock: Clock
+  readonly #waiting = new Map<string, Waiting>()
+
+  constructor(clock: Clock) {
+    this.#clock = clock
+  }
+
+  /**
+   * The stream `id` from the node, once it is open.
+   * @throws StatusError DeadlineExceeded, ResourceExhausted (too many wait), AlreadyExists, Unavailable (node lost)
+   */
+  expect(nodeId: string, id: string): Promise<Duplex<StreamFrame, StreamFrame>> {
+    if (this.#waiting.size >= RENDEZVOUS_MAX)
+      return Promise.reject(
+        new StatusError('ResourceExhausted', `${RENDEZVOUS_MAX} streams wait for agents already`),
+      )
+    if (this.#waiting.has(id))
+      return Promise.reject(new StatusError('AlreadyExists', `stream ${id} is waited for already`))
+    return new Promise((resolve, reject) => {
+      const cancel = this.#clock.after(RENDEZVOUS_LIMIT_MS, () =>
+        settle(() =>
+          reject(
+            new StatusError(
+              'DeadlineExceeded',
+              `node ${nodeId} did not open the stream within ${RENDEZVOUS_LIMIT_MS / 1_000} s`,
+            ),
+          ),
+        ),
+      )
+      const settle = (then: () => void): void => {
+        cancel()
+        this.#waiting.delete(id)
+        then()
+      }
+      this.#waiting.set(id, {
+        nodeId,
+        resolve: stream => settle(() => resolve(stream)),
+        fail: error => settle(() => reject(error)),
+      })
+    })
+  }
+
+  /** Hands an agent's stream to who waits for it; one nobody waits for is ended. */
+  attach(
+    peer: { readonly nodeId: string },
+    first: StreamFrame,
+    stream: Duplex<StreamFrame, StreamFrame>,
+  ): void {
+    const waiting = this.#waiting.get(first.streamId)
+    if (!waiting || waiting.nodeId !== peer.nodeId) {
+      stream.end(new StatusError('NotFound', `nobody waits for stream ${first.streamId}`))
+      return
+    }
+    waiting.resolve(startingWith(first, stream))
+  }
+
+  /** Fails what waits for a node that is gone, or everything. */
+  fail(error: StatusError, nodeId?: string): void {
+    for (const waiting of [...this.#waiting.values()])
+      if (nodeId === undefined || waiting.nodeId === nodeId) waiting.fail(error)
+  }
+}
+
+/** The stream with its first frame given back, when that carries more than the name. */
+function startingWith(
+  first: StreamFrame,
+  stream: Duplex<StreamFrame, StreamFrame>,
+): Duplex<StreamFrame, StreamFrame> {
+  const says =
+    first.data.length > 0 ||
+    first.log !== null ||
+    first.end ||
+    first.error !== '' ||
+    first.httpStatus !== 0
+  if (!says) return stream
+  return {
+    get backlog() {
+      return stream.backlog
+    },
+    send: frame => stream.send(frame),
+    end: error => stream.end(error),
+    onEnd: listener => stream.onEnd(listener),
+    onMessage(listener) {
+      listener(first)
+      stream.onMessage(listener)
+    },
+  }
+}
