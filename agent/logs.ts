@@ -60,7 +60,7 @@ interface Pump {
   readonly duplex: Duplex<StreamFrame, StreamFrame>
   readonly deps: LogServerDeps
   readonly signal: AbortSignal
-  send(frame: Partial<StreamFrame>): void
+  readonly send: (frame: Partial<StreamFrame>) => void
 }
 
 async function pump(

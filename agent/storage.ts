@@ -35,7 +35,7 @@ export class Storage {
     const loaded: Task[] = []
     for (const name of names) {
       if (name.endsWith('.tmp')) continue
-      const task = await this.#load(`${this.#dir}/tasks/${name}`, tasks.decode)
+      const task = await this.#load(`${this.#dir}/tasks/${name}`, bytes => tasks.decode(bytes))
       if (task && task.id === name) loaded.push(task)
       else if (task)
         this.#log.error('task file has the wrong name, skipped', { file: name, task: task.id })
@@ -52,7 +52,7 @@ export class Storage {
   }
 
   async loadNetworks(): Promise<StoredNetworks> {
-    const stored = await this.#load(`${this.#dir}/networks`, assignments.decode)
+    const stored = await this.#load(`${this.#dir}/networks`, bytes => assignments.decode(bytes))
     return stored ?? { networks: [], peers: [] }
   }
 

@@ -73,7 +73,7 @@ export class MemoryPrivateFiles implements PrivateFiles {
   }
 
   async remove(path: string): Promise<void> {
-    for (const name of [...this.files.keys()]) {
+    for (const name of this.files.keys()) {
       if (name === path || name.startsWith(`${path}/`)) this.files.delete(name)
     }
   }
