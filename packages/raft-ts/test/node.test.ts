@@ -8,6 +8,8 @@ import {
   type RaftNodeOptions,
   VirtualClock,
 } from '../src/index.ts'
+import { readLog } from '../src/wal/recovery.ts'
+import { SnapshotStore } from '../src/wal/snapshot-store.ts'
 import { Machine } from './sim/machine.ts'
 
 const bytes = (text: string): Uint8Array => new TextEncoder().encode(text)
@@ -265,3 +267,21 @@ t.test('changes are reported once each', async t => {
   t.equal(new Set(seen.filter(s => s.startsWith('2')).slice(-1)).has('2 follower 1'), true)
   t.ok(seen.length < 15, seen.join(', '))
 })
+
+t.test(
+  'a crash between a received snapshot and its log record does not leave a gap in the log',
+  async t => {
+    const c = new Cluster()
+    const disk = new MemoryFs()
+    c.disks.set(9, disk)
+    await disk.mkdir('data/snap')
+    const meta = { index: 40, term: 3, membership: { members: [], removed: [] } }
+    const state = bytes(JSON.stringify({ index: 40, texts: ['old'] }))
+    await new SnapshotStore(disk, 'data/snap').save({ meta, data: state })
+    const node = await c.open(9)
+    t.match(node.status(), { commitIndex: 40, appliedIndex: 40, term: 3 })
+    t.strictSame(c.machines.get(9)?.texts, ['old'])
+    await node.stop()
+    t.strictSame((await readLog(disk, 'data/wal')).base, { index: 40, term: 3 })
+  },
+)

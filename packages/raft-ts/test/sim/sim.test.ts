@@ -10,7 +10,7 @@ const PROCESSES = 2
 const program = fileURLToPath(new URL('./share.ts', import.meta.url))
 const one = process.env['SIM_SEED']
 const first = Number(one ?? process.env['SIM_FIRST'] ?? 1)
-const count = one === undefined ? Number(process.env['SIM_SEEDS'] ?? 320) : 1
+const count = one === undefined ? Number(process.env['SIM_SEEDS'] ?? 300) : 1
 
 async function run(from: number, step: number, end: number): Promise<Outcome> {
   const args = ['--import=tsx', '--conditions=development', program, from, step, end].map(String)
