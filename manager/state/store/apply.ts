@@ -10,6 +10,7 @@ import {
   nameOf,
   subjectOf,
 } from './kinds.ts'
+import { shareParts } from './share.ts'
 import type { TableSet } from './tables.ts'
 import type { Change, Kind, StoreObject } from './types.ts'
 
@@ -85,7 +86,8 @@ function applyAction(tables: TableSet, index: number, action: StoreAction): Chan
   }
   const meta = metaOf(object)
   const specVersion = meta.specVersion === SPEC_CHANGED ? index : meta.specVersion
-  const after = { ...object, meta: { ...meta, version: index, specVersion } } as StoreObject
+  const stamped = { ...object, meta: { ...meta, version: index, specVersion } } as StoreObject
+  const after = shareParts(tables.resembling(kind, object), stamped)
   tables.put(kind, after)
   return { kind, before, after } as Change
 }

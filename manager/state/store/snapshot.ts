@@ -4,6 +4,7 @@ import { StatusError, messageOf } from '../../../runtime/errors.ts'
 import { codec } from '../../../proto/codec.ts'
 import { type StoreSnapshot, v1 } from '../../../proto/index.ts'
 import { KINDS } from './kinds.ts'
+import { shareParts } from './share.ts'
 import { TableSet } from './tables.ts'
 import type { Kind, StoreObject, Tables } from './types.ts'
 
@@ -66,7 +67,9 @@ export function decodeSnapshot(bytes: Uint8Array): {
   const tables = new TableSet()
   for (const kind of KINDS) {
     const objects: readonly StoreObject[] = snapshot[FIELDS[kind]]
-    for (const object of objects) tables.put(kind, object)
+    for (const object of objects) {
+      tables.put(kind, shareParts(tables.resembling(kind, object), object))
+    }
   }
   return { tables, version: snapshot.version }
 }

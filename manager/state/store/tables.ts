@@ -11,6 +11,10 @@ export class Bucket<T extends { readonly id: string }> {
   readonly #byId = new Map<string, T>()
   #list: readonly T[] | undefined
 
+  constructor(objects: readonly T[] = []) {
+    for (const object of objects) this.#byId.set(object.id, object)
+  }
+
   get size(): number {
     return this.#byId.size
   }
@@ -92,9 +96,14 @@ export class Table<K extends Kind> {
   }
 }
 
+/** Most slots hold a task and a short history; all of a global service's tasks share slot 0. */
+type Group = readonly Task[] | Bucket<Task>
+const SMALL_GROUP = 16
+
 /** A service's tasks: in order of creation, and by slot. */
 class ServiceTasks extends Bucket<Task> {
-  readonly slots = new Map<number, readonly Task[]>()
+  readonly slots = new Map<number, Group>()
+  newest: Task | undefined
 }
 
 /** Tasks, also by service, slot and node. Tasks of no service or no node are indexed under ''. */
@@ -111,7 +120,13 @@ export class TaskTable extends Table<'task'> {
   }
 
   ofSlot(serviceId: string, slot: number): readonly Task[] {
-    return this.#services.get(serviceId)?.slots.get(slot) ?? NOTHING
+    const group = this.#services.get(serviceId)?.slots.get(slot) ?? NOTHING
+    return group instanceof Bucket ? group.list() : group
+  }
+
+  /** The task of the service that was written last, if the service has tasks; it may have been deleted since. */
+  newestOfService(serviceId: string): Task | undefined {
+    return this.#services.get(serviceId)?.newest
   }
 
   onNode(nodeId: string): readonly Task[] {
@@ -126,9 +141,10 @@ export class TaskTable extends Table<'task'> {
     if (before !== undefined && before.nodeId !== task.nodeId) this.#leaveNode(before)
     const ofService = upsert(this.#services, task.serviceId, () => new ServiceTasks())
     ofService.set(task)
+    ofService.newest = task
     const inSlot =
       before?.serviceId === task.serviceId && before.slot === task.slot ? before : undefined
-    ofService.slots.set(task.slot, withOne(ofService.slots.get(task.slot), inSlot, task))
+    ofService.slots.set(task.slot, joined(ofService.slots.get(task.slot), inSlot, task))
     upsert(this.#nodes, task.nodeId, () => new Bucket<Task>()).set(task)
   }
 
@@ -149,7 +165,11 @@ export class TaskTable extends Table<'task'> {
 
   #leaveSlot(task: Task): void {
     const slots = this.#services.get(task.serviceId)?.slots
-    if (slots) setOrDelete(slots, task.slot, without(slots.get(task.slot), task))
+    const group = slots?.get(task.slot)
+    if (slots === undefined || group === undefined) return
+    if (!(group instanceof Bucket)) setOrDelete(slots, task.slot, without(group, task))
+    else if (group.size > 1) group.delete(task.id)
+    else slots.delete(task.slot)
   }
 
   #leaveNode(task: Task): void {
@@ -159,35 +179,35 @@ export class TaskTable extends Table<'task'> {
   }
 }
 
-/** All tables of a store, or of what one transaction wrote. */
+/** All tables of a store, or of what one transaction wrote. Tables are made when first asked for: most transactions touch one. */
 export class TableSet {
-  readonly tasks = new TaskTable()
-  readonly #tables: { readonly [K in Kind]: Table<K> } = {
-    cluster: new Table('cluster'),
-    node: new Table('node'),
-    service: new Table('service'),
-    task: this.tasks,
-    network: new Table('network'),
-    secret: new Table('secret'),
-    config: new Table('config'),
-    volume: new Table('volume'),
-    container: new Table('container'),
+  readonly #tables = new Map<Kind, Table<Kind>>()
+
+  get tasks(): TaskTable {
+    return this.of('task') as TaskTable
   }
 
   of<K extends Kind>(kind: K): Table<K> {
-    return this.#tables[kind]
+    return upsert(this.#tables, kind, () => {
+      const made: unknown = kind === 'task' ? new TaskTable() : new Table(kind)
+      return made as Table<Kind>
+    }) as unknown as Table<K>
   }
 
   put(kind: Kind, object: StoreObject): void {
-    ;(this.#tables[kind] as unknown as Table<Kind>).put(object)
+    this.of(kind).put(object)
+  }
+
+  /** What `object` probably has parts in common with: what it was, or for a new task the newest of its service. */
+  resembling(kind: Kind, object: StoreObject): StoreObject | undefined {
+    const before = this.of(kind).get(object.id)
+    if (before !== undefined || kind !== 'task') return before
+    return this.tasks.newestOfService((object as Task).serviceId)
   }
 
   /** How many objects there are of each kind. */
   counts(): Readonly<Record<Kind, number>> {
-    return Object.fromEntries(KINDS.map(kind => [kind, this.#tables[kind].size])) as Record<
-      Kind,
-      number
-    >
+    return Object.fromEntries(KINDS.map(kind => [kind, this.of(kind).size])) as Record<Kind, number>
   }
 }
 
@@ -199,7 +219,7 @@ function upsert<K, V>(map: Map<K, V>, key: K, make: () => V): V {
   return made
 }
 
-function setOrDelete<K, T>(map: Map<K, readonly T[]>, key: K, list: readonly T[]): void {
+function setOrDelete<K, T, V>(map: Map<K, readonly T[] | V>, key: K, list: readonly T[]): void {
   if (list.length === 0) map.delete(key)
   else map.set(key, list)
 }
@@ -212,4 +232,11 @@ function withOne<T>(list: readonly T[] = NOTHING, before: T | undefined, after: 
 
 function without<T>(list: readonly T[] = NOTHING, gone: T | undefined): readonly T[] {
   return list.filter(item => item !== gone)
+}
+
+function joined(group: Group = NOTHING, before: Task | undefined, after: Task): Group {
+  if (!(group instanceof Bucket) && group.length < SMALL_GROUP) return withOne(group, before, after)
+  const bucket = group instanceof Bucket ? group : new Bucket(group)
+  bucket.set(after)
+  return bucket
 }

@@ -14,6 +14,9 @@ import { TableSet } from '../../../../manager/state/store/tables.ts'
 import { applyActions } from '../../../../manager/state/store/apply.ts'
 import type { ChangeBatch, Proposer } from '../../../../manager/state/store/types.ts'
 import { decodeTransaction, encodeTransaction } from '../../../../manager/state/store/wire.ts'
+import { isEqual } from '../../../../manager/state/store/share.ts'
+import { make } from '../../../../proto/codec.ts'
+import { type Task, v1 } from '../../../../proto/index.ts'
 import { aService, aTask } from './builders.ts'
 import { storeContract } from './contract.ts'
 
@@ -146,6 +149,61 @@ t.test('indexes agree with a naive model, inside a transaction and after it', as
       )
     }
   }
+})
+
+t.test('tasks of one service share what is equal, and only that', async t => {
+  const store = createMemoryStore(deps)
+  const withImage = (id: string, image: string): Task => ({
+    ...aTask(id, { serviceId: 's' }),
+    spec: make(v1.TaskSpec, { container: { image } }),
+  })
+  await store.update(tx => {
+    tx.create('task', withImage('t1', 'a'))
+    tx.create('task', withImage('t2', 'a'))
+    tx.create('task', withImage('t3', 'b'))
+  })
+  const spec = (id: string): unknown => store.view(tx => tx.resolve('task', id).spec)
+  t.equal(spec('t1'), spec('t2'))
+  t.match(spec('t3'), { container: { image: 'b' } })
+  const before = spec('t3')
+  await store.update(tx => tx.update('task', { ...withImage('t3', 'b'), nodeId: 'n' }))
+  t.equal(spec('t3'), before, 'an update that leaves the spec alone leaves the reference alone')
+})
+
+t.test('many tasks in one slot, as a global service has them', async t => {
+  const store = createMemoryStore(deps)
+  await store.update(tx => {
+    for (let n = 0; n < 40; n++)
+      tx.create('task', aTask(`t${n}`, { serviceId: 's', nodeId: `n${n}` }))
+  })
+  await store.update(tx => {
+    tx.update('task', { ...tx.resolve('task', 't7'), nodeId: 'other' })
+    for (let n = 20; n < 40; n++) tx.delete('task', `t${n}`)
+    t.equal(tx.tasksOfSlot('s', 0).length, 20)
+  })
+  t.equal(store.view(tx => tx.tasksOfSlot('s', 0))[7]?.nodeId, 'other')
+  await store.update(tx => tx.list('task').forEach(task => tx.delete('task', task.id)))
+  t.same(
+    store.view(tx => tx.tasksOfSlot('s', 0)),
+    [],
+  )
+})
+
+t.test('equality of decoded messages', t => {
+  fc.assert(
+    fc.property(
+      fc.object({ withTypedArray: false, withNullPrototype: false }),
+      fc.object(),
+      (a, b) => {
+        assert.equal(isEqual(a, structuredClone(a)), true)
+        if (isEqual(a, b)) assert.deepEqual(a, b)
+      },
+    ),
+  )
+  t.ok(isEqual({ a: Buffer.from('x') }, { a: Uint8Array.of(120) }))
+  t.notOk(isEqual({ a: [] }, { a: {} }))
+  t.notOk(isEqual({ a: undefined }, { b: undefined }))
+  t.end()
 })
 
 t.test('a refused transaction leaves nothing behind', t => {
