@@ -200,7 +200,7 @@ class Execution {
         ...last,
       ])
     if (rest.length + last.length > 0)
-      this.#fail(first, `${first.text} has arguments but cannot be invoked as function`)
+      this.#fail(first, `${fieldName(first.text)} has arguments but cannot be invoked as function`)
     return value
   }
 
@@ -295,4 +295,9 @@ class Execution {
     if (typeof value === 'function') this.#fail(node, `can't print ${node.text} of type func`)
     this.#write(value === undefined ? '<no value>' : format(value), node)
   }
+}
+
+/** The last field of `.A.B`, which is what Go names. */
+function fieldName(text: string): string {
+  return text.slice(text.lastIndexOf('.') + 1)
 }

@@ -183,19 +183,20 @@ class Parser {
   }
 
   #template(word: Token): Statement {
-    const name = this.#expect('string', `${word.text} clause`).text
+    const { text: name, pos } = this.#expect('string', `${word.text} clause`)
     this.#skipSpace()
     const bare = this.#peek().kind === 'close'
     if (bare && word.text === 'block') this.#fail('missing value for block clause')
     const pipeline = bare ? undefined : this.#pipeline(`${word.text} clause`, 'close')
     if (bare) this.#at++
     if (word.text === 'block') this.#defineBody(name)
+    const argument = pipeline === undefined ? '' : ` ${pipeline.text}`
     return {
       kind: 'template',
       name,
       pipeline,
-      pos: word.pos,
-      text: this.#source.slice(word.pos, word.end),
+      pos,
+      text: `{{template ${JSON.stringify(name)}${argument}}}`,
     }
   }
 

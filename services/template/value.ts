@@ -48,13 +48,13 @@ export function format(value: unknown): string {
   return `map[${entries.map(([key, item]) => `${key}:${format(item)}`).join(' ')}]`
 }
 
-/** Go's %v of an int when it is whole, of a float64 otherwise. */
+/** Go's %v of an int when it is whole, of a float64 otherwise: an exponent from 1e6 on. */
 export function formatNumber(value: number): string {
   if (Number.isNaN(value)) return 'NaN'
   if (!Number.isFinite(value)) return value > 0 ? '+Inf' : '-Inf'
   if (Number.isSafeInteger(value)) return String(value)
   const size = Math.abs(value)
-  if (size >= 1e-4 && size < 1e21) return String(value)
+  if (size >= 1e-4 && size < 1e6) return String(value)
   const [digits = '', exponent = '0'] = value.toExponential().split('e')
   const sign = exponent.startsWith('-') ? '-' : '+'
   return `${digits}e${sign}${exponent.replace(/^[+-]/, '').padStart(2, '0')}`

@@ -148,10 +148,13 @@ t.test('refuses what Go refuses, in Go words', async t => {
       '{{range .Name}}{{end}}',
       'template: :1:8: executing "" at <.Name>: range can\'t iterate over web',
     ],
-    ['{{template "X"}}', 'template: :1:2: executing "" at <template>: template "X" not defined'],
+    [
+      '{{template "X"}}',
+      'template: :1:11: executing "" at <{{template "X"}}>: template "X" not defined',
+    ],
     [
       '{{.Name 1}}',
-      'template: :1:2: executing "" at <.Name>: .Name has arguments but cannot be invoked as function',
+      'template: :1:2: executing "" at <.Name>: Name has arguments but cannot be invoked as function',
     ],
     [
       '{{len}}',
@@ -159,7 +162,7 @@ t.test('refuses what Go refuses, in Go words', async t => {
     ],
     [
       '{{define "A"}}{{template "A"}}{{end}}{{template "A"}}',
-      'template: :1:16: executing "A" at <template>: exceeded maximum template depth (100)',
+      'template: :1:25: executing "A" at <{{template "A"}}>: exceeded maximum template depth (100)',
     ],
     [
       '{{range 1000}}{{range 2000}}{{.}}{{end}}{{end}}',
