@@ -10,7 +10,10 @@ export function serverDuplex<In, Out>(
   trailer?: () => Record<string, string>,
 ): Duplex<In, Out> {
   return grpcDuplex<In, Out>(call, error => {
-    if (!error) return call.end()
+    if (!error) {
+      call.end()
+      return
+    }
     const metadata = new Metadata()
     for (const [key, value] of Object.entries(trailer?.() ?? {})) metadata.set(key, value)
     call.emit('error', { code: grpcCode(error.code), details: error.message, metadata })
@@ -60,6 +63,12 @@ function grpcDuplex<In, Out>(
       ;(call as { write(message: Out, done: () => void): boolean }).write(message, () => {
         backlog -= 1
       })
+    },
+    pause() {
+      call.pause()
+    },
+    resume() {
+      call.resume()
     },
     end(error) {
       if (closing) return

@@ -8,6 +8,9 @@ export interface Duplex<In, Out> {
   send(message: Out): void
   /** Messages handed to send() that the transport has not taken yet. A sender that sees this grow should end the stream. */
   readonly backlog: number
+  /** Stops taking messages from the transport until resume(), so that the sender's backlog grows instead of our memory. */
+  pause?(): void
+  resume?(): void
   /** Ends both directions; the other side learns `error` (its code and message), or a clean end. */
   end(error?: StatusError): void
   /** At most one listener; messages that came before it are kept for it. */

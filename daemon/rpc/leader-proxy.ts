@@ -5,9 +5,9 @@ import * as grpc from '@grpc/grpc-js'
 import { serviceDefinition } from '../../proto/grpc.ts'
 import { v1 } from '../../proto/index.ts'
 import { fromServiceError } from '../../proto/call.ts'
-import type { Caller, HandlersOf } from '../../proto/service.ts'
+import type { Caller, HandlersOf, Outlet } from '../../proto/service.ts'
 import type { Clock } from '../../runtime/clock.ts'
-import { StatusError, hasCode } from '../../runtime/errors.ts'
+import { StatusError, hasCode, toStatusError } from '../../runtime/errors.ts'
 import type { Log } from '../../runtime/log.ts'
 import { FORWARDED_ADDRESS, FORWARDED_FOR } from './peer.ts'
 import type { ServiceName } from './server.ts'
@@ -39,10 +39,19 @@ const WAIT_MS = 5_000
 const TIMEOUT_MS = 15_000
 const CONNECT_MS = 1_000
 const PAUSE_MS = 50
+/** Messages of a passed-on stream that its reader may lag behind. */
+const MAX_BACKLOG = 16
 const MAX_RESPONSE_BYTES = 64 * 1024 * 1024
 
 type Method = grpc.MethodDefinition<unknown, unknown>
 type Unary = (request: unknown, caller: Caller) => Promise<unknown>
+type ServerStream = (request: unknown, outlet: Outlet<unknown>, caller: Caller) => void
+
+/** A call answered by this manager, or by the one at `address`. */
+interface Answer<T> {
+  here(): Promise<T>
+  there(address: string, giveUpMs: number): Promise<T>
+}
 
 export class LeaderProxy {
   readonly #options: LeaderProxyOptions
@@ -53,8 +62,8 @@ export class LeaderProxy {
   }
 
   /**
-   * `handlers` with every unary method answered by the leader, wherever it is. Streams, and the methods named in
-   * `here`, are answered by this manager.
+   * `handlers` with every method but two-way streams answered by the leader, wherever it is. The methods named in
+   * `here` are answered by this manager.
    */
   wrap<K extends ServiceName>(
     name: K,
@@ -63,11 +72,19 @@ export class LeaderProxy {
   ): HandlersOf<K> {
     const wrapped: Record<string, unknown> = { ...(handlers as object) }
     for (const [key, method] of Object.entries(serviceDefinition(v1[name], v1))) {
-      if (method.requestStream || method.responseStream) continue
-      if ((here as readonly string[]).includes(key)) continue
-      const local = wrapped[key] as Unary
-      wrapped[key] = (request: unknown, caller: Caller) =>
-        this.#route(method, local, request, caller)
+      if (method.requestStream || (here as readonly string[]).includes(key)) continue
+      if (method.responseStream) {
+        const local = wrapped[key] as ServerStream
+        wrapped[key] = (request: unknown, outlet: Outlet<unknown>, caller: Caller) =>
+          this.#routeStream(method, local, request, outlet, caller)
+      } else {
+        const local = wrapped[key] as Unary
+        wrapped[key] = (request: unknown, caller: Caller) =>
+          this.#route(caller, {
+            here: () => local(request, caller),
+            there: (address, giveUpMs) => this.#forward(address, method, request, caller, giveUpMs),
+          })
+      }
     }
     return wrapped as HandlersOf<K>
   }
@@ -77,18 +94,39 @@ export class LeaderProxy {
     this.#kept = undefined
   }
 
-  async #route(method: Method, local: Unary, request: unknown, caller: Caller): Promise<unknown> {
+  #routeStream(
+    method: Method,
+    local: ServerStream,
+    request: unknown,
+    outlet: Outlet<unknown>,
+    caller: Caller,
+  ): void {
+    const open = (client: grpc.Client): void => {
+      const call = client.makeServerStreamRequest(
+        method.path,
+        method.requestSerialize,
+        method.responseDeserialize,
+        request,
+        metadataFor(caller),
+      )
+      relay(call, outlet, this.#options.clock)
+    }
+    this.#route(caller, {
+      here: async () => local(request, outlet, caller),
+      there: async (address, giveUpMs) => open(await this.#connect(address, giveUpMs)),
+    }).catch((thrown: unknown) => outlet.end(toStatusError(thrown)))
+  }
+
+  async #route<T>(caller: Caller, answer: Answer<T>): Promise<T> {
     const { leadership, clock } = this.#options
     const giveUpMs = clock.monotonic() + (this.#options.waitMs ?? WAIT_MS)
     let failure: StatusError | undefined
     for (;;) {
       const address = leadership.leaderAddress()
       try {
-        if (leadership.isLeader()) return await local(request, caller)
+        if (leadership.isLeader()) return await answer.here()
         if (caller.forwardedFrom !== undefined) throw notLeading(address)
-        if (address !== undefined) {
-          return await this.#forward(address, method, request, caller, giveUpMs)
-        }
+        if (address !== undefined) return await answer.there(address, giveUpMs)
       } catch (thrown) {
         // Unavailable means that nothing was done: the store's own word, and a leader's that no longer leads.
         if (!hasCode(thrown, 'Unavailable') || caller.forwardedFrom !== undefined) throw thrown
@@ -121,15 +159,10 @@ export class LeaderProxy {
     giveUpMs: number,
   ): Promise<unknown> {
     const { clock, log } = this.#options
-    const client = this.#clientTo(address)
-    const connectMs = Math.min(CONNECT_MS, giveUpMs - clock.monotonic())
-    await connected(client, address, clock.now() + Math.max(1, connectMs))
-    const metadata = new grpc.Metadata()
-    metadata.set(FORWARDED_FOR, `${caller.nodeId}:${caller.role}`)
-    metadata.set(FORWARDED_ADDRESS, caller.address)
+    const client = await this.#connect(address, giveUpMs)
     const deadline = clock.now() + (this.#options.timeoutMs ?? TIMEOUT_MS)
     try {
-      return await send(client, method, request, metadata, deadline)
+      return await send(client, method, request, metadataFor(caller), deadline)
     } catch (thrown) {
       const broken = thrown as grpc.ServiceError
       const error = fromServiceError(broken)
@@ -149,6 +182,14 @@ export class LeaderProxy {
     }
   }
 
+  async #connect(address: string, giveUpMs: number): Promise<grpc.Client> {
+    const { clock } = this.#options
+    const client = this.#clientTo(address)
+    const connectMs = Math.min(CONNECT_MS, giveUpMs - clock.monotonic())
+    await connected(client, address, clock.now() + Math.max(1, connectMs))
+    return client
+  }
+
   #clientTo(address: string): grpc.Client {
     if (this.#kept?.address === address) return this.#kept.client
     this.close()
@@ -162,6 +203,39 @@ export class LeaderProxy {
     this.#kept = { address, client }
     return client
   }
+}
+
+function metadataFor(caller: Caller): grpc.Metadata {
+  const metadata = new grpc.Metadata()
+  metadata.set(FORWARDED_FOR, `${caller.nodeId}:${caller.role}`)
+  metadata.set(FORWARDED_ADDRESS, caller.address)
+  return metadata
+}
+
+/** Hands the leader's messages on; a reader that lags makes the leader wait. */
+function relay(
+  call: grpc.ClientReadableStream<unknown>,
+  outlet: Outlet<unknown>,
+  clock: Clock,
+): void {
+  let ended = false
+  outlet.onEnd(() => {
+    ended = true
+    call.cancel()
+  })
+  const resume = (): void => {
+    if (ended) return
+    if (outlet.backlog < MAX_BACKLOG) call.resume()
+    else clock.after(PAUSE_MS, resume)
+  }
+  call.on('data', (message: unknown) => {
+    outlet.send(message)
+    if (outlet.backlog < MAX_BACKLOG) return
+    call.pause()
+    clock.after(PAUSE_MS, resume)
+  })
+  call.on('error', (error: Error) => outlet.end(fromServiceError(error)))
+  call.on('end', () => outlet.end())
 }
 
 function connected(client: grpc.Client, address: string, deadlineMs: number): Promise<void> {

@@ -202,6 +202,12 @@ function counted(run: Run, inner: Duplex<unknown, unknown>): Duplex<unknown, unk
       metrics.sent()
       inner.send(message)
     },
+    pause() {
+      inner.pause?.()
+    },
+    resume() {
+      inner.resume?.()
+    },
     end,
     onMessage(listener) {
       inner.onMessage(message => {

@@ -12,8 +12,8 @@ import { listVolumes, removeVolume } from './volume.ts'
 import { watch } from './watch.ts'
 
 /**
- * The handlers of service Control. Writes go to the leader's store; on a follower LeaderProxy.wrap() takes the unary
- * calls there, all but ANSWERED_HERE.
+ * The handlers of service Control. Calls go to the leader: on a follower LeaderProxy.wrap() passes all but
+ * ANSWERED_HERE on.
  */
 export function controlHandlers(deps: ControlDeps): HandlersOf<'Control'> {
   return {
@@ -68,9 +68,10 @@ export function controlHandlers(deps: ControlDeps): HandlersOf<'Control'> {
   }
 }
 
-/** Methods every manager answers for itself. */
+/** Methods every manager answers for itself, from its own replica. */
 export const ANSWERED_HERE = [
   'getManagerStatus',
+  'watch',
 ] as const satisfies readonly (keyof HandlersOf<'Control'>)[]
 
 async function getManagerStatus(deps: ControlDeps): Promise<object> {

@@ -177,3 +177,57 @@ t.test('a leader that cannot be reached is Unavailable', async t => {
     message: /127\.0\.0\.1:1 cannot be reached/,
   })
 })
+
+t.test('a stream of the leader is read through a follower, to its end or its error', async t => {
+  const identity = await cluster.node('manager')
+  const [leads, follows] = [new HandMoved(), new HandMoved()]
+  let cancelled = false
+  const logs: HandlersOf<'Logs'> = {
+    subscribe(request, outlet) {
+      outlet.onEnd(() => {
+        cancelled = true
+      })
+      for (const warning of ['one', 'two']) outlet.send({ warning })
+      if (request.targets.includes('bad')) outlet.end(new StatusError('NotFound', 'no bad'))
+      else if (!request.query?.follow) outlet.end()
+    },
+  }
+  const start = (leadership: Leadership) => {
+    const credentials = clientCredentials(() => trustOf(identity))
+    const proxy = new LeaderProxy({ leadership, credentials, clock, log: silentLog })
+    t.teardown(() => proxy.close())
+    return serve(identity, server =>
+      addService(server, 'Logs', proxy.wrap('Logs', logs), cluster.rpcOptions()),
+    )
+  }
+  const [leader, follower] = [await start(leads), await start(follows)]
+  t.teardown(() => leader.stop())
+  t.teardown(() => follower.stop())
+  leads.move(true)
+  follows.move(false, leader.address)
+  const client = clientFor(
+    v1.Logs,
+    v1,
+    follower.address,
+    clientCredentials(() => trustOf(identity)),
+  )
+  t.teardown(() => client.close())
+  const read = (request: object) =>
+    new Promise<unknown[]>(resolve => {
+      const seen: unknown[] = []
+      const call = client.subscribe(request)
+      call.on('data', (message: { warning: string }) => {
+        seen.push(message.warning)
+        if (message.warning === 'two' && 'query' in request) call.cancel()
+      })
+      call.on('error', (error: { code: number }) => resolve([...seen, error.code]))
+      call.on('end', () => resolve(seen))
+    })
+  t.same(await read({ targets: ['web'] }), ['one', 'two'])
+  t.same(await read({ targets: ['bad'] }), ['one', 'two', 5])
+  cancelled = false
+  t.same(await read({ targets: ['web'], query: { follow: true } }), ['one', 'two', 1])
+  for (let i = 0; i < 50 && !cancelled; i += 1)
+    await new Promise(resolve => setTimeout(resolve, 20))
+  t.equal(cancelled, true)
+})
