@@ -39,6 +39,11 @@ export class DnsServer {
     this.#deps = deps
   }
 
+  /** Where it listens now. */
+  addresses(): ReadonlySet<string> {
+    return new Set(this.#listeners.keys())
+  }
+
   /** From now on answers come from these. */
   setTables(tables: NameTables): void {
     this.#tables = tables
