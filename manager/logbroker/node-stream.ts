@@ -1,4 +1,4 @@
-import type { LogEntry, LogsQuery, StreamFrame } from '../../proto/index.ts'
+import type { LogEntry, LogsQuery, StreamFrame, StreamRequest } from '../../proto/index.ts'
 import type { Duplex } from '../../runtime/duplex.ts'
 import { StatusError, codeFromGrpc, toStatusError } from '../../runtime/errors.ts'
 import { withTimeout } from '../../runtime/deadline.ts'
@@ -29,7 +29,7 @@ export class NodeStream {
     this.taskIds = new Set(query.taskIds)
     this.#events = events
     const id = newId(deps.random)
-    const opening = deps.openStream(nodeId, { id, kind: 'logs', logs: query })
+    const opening = open(deps, nodeId, { id, kind: 'logs', logs: query })
     // A stream that opens after we gave up is closed at once.
     opening.then(
       stream => this.#attach(stream),
@@ -85,4 +85,13 @@ export class NodeStream {
     if (!this.#stream && error?.code === 'FailedPrecondition') this.#events.lostLead(error)
     else this.#events.end(error)
   }
+}
+
+/** Turns what openStream throws at once into a rejection. */
+async function open(
+  deps: LogsDeps,
+  nodeId: string,
+  request: StreamRequest,
+): Promise<Duplex<StreamFrame, StreamFrame>> {
+  return deps.openStream(nodeId, request)
 }
