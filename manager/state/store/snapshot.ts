@@ -1,5 +1,6 @@
 // A snapshot is one StoreSnapshot message. Protobuf joins repeated fields of concatenated messages, so it can be
 // encoded in slices, and a manager with 100,000 tasks stays responsive while it writes one.
+import protobuf from 'protobufjs/minimal.js'
 import { StatusError, messageOf } from '../../../runtime/errors.ts'
 import { codec } from '../../../proto/codec.ts'
 import { type StoreSnapshot, v1 } from '../../../proto/index.ts'
@@ -7,6 +8,8 @@ import { KINDS } from './kinds.ts'
 import { shareParts } from './share.ts'
 import { TableSet } from './tables.ts'
 import type { Kind, StoreObject, Tables } from './types.ts'
+
+const { Reader } = protobuf
 
 const FORMAT = 1
 const SLICE_OBJECTS = 500
@@ -22,6 +25,24 @@ const FIELDS = {
   volume: 'volumes',
   container: 'containers',
 } as const satisfies Record<Kind, keyof StoreSnapshot>
+
+const CODECS = {
+  cluster: codec(v1.Cluster),
+  node: codec(v1.Node),
+  service: codec(v1.Service),
+  task: codec(v1.Task),
+  network: codec(v1.Network),
+  secret: codec(v1.Secret),
+  config: codec(v1.Config),
+  volume: codec(v1.Volume),
+  container: codec(v1.ContainerWorkload),
+} as const satisfies Record<Kind, unknown>
+
+/** Field numbers of StoreSnapshot; the kinds follow in the order of KINDS. */
+const FORMAT_FIELD = 1
+const VERSION_FIELD = 2
+const FIRST_OBJECT_FIELD = 3
+const LENGTH_DELIMITED = 2
 
 const snapshots = codec(v1.StoreSnapshot)
 
@@ -57,31 +78,45 @@ export function decodeSnapshot(bytes: Uint8Array): {
   readonly tables: TableSet
   readonly version: number
 } {
-  const snapshot = parse(bytes)
-  if (snapshot.format !== FORMAT) {
-    throw new StatusError(
-      'FailedPrecondition',
-      `the snapshot has format ${snapshot.format} and this release reads ${FORMAT}; upgrade this manager`,
-    )
+  try {
+    return readSnapshot(bytes)
+  } catch (error) {
+    if (error instanceof StatusError) throw error
+    const cause = messageOf(error)
+    throw new StatusError('DataLoss', `the snapshot is malformed: ${cause}`, { cause: error })
   }
-  const tables = new TableSet()
-  for (const kind of KINDS) {
-    const objects: readonly StoreObject[] = snapshot[FIELDS[kind]]
-    for (const object of objects) {
-      tables.put(kind, shareParts(tables.resembling(kind, object), object))
-    }
-  }
-  return { tables, version: snapshot.version }
 }
 
-function parse(bytes: Uint8Array): StoreSnapshot {
-  try {
-    return snapshots.decode(bytes)
-  } catch (error) {
-    throw new StatusError('DataLoss', `the snapshot is malformed: ${messageOf(error)}`, {
-      cause: error,
-    })
+/** One object at a time: decoded at once, 100,000 tasks would for a while take three times the memory they need. */
+function readSnapshot(bytes: Uint8Array): { tables: TableSet; version: number } {
+  const tables = new TableSet()
+  const reader = Reader.create(bytes)
+  let format = 0
+  let version = 0
+  while (reader.pos < reader.len) {
+    const tag = reader.uint32()
+    const [field, wireType] = [tag >>> 3, tag & 7]
+    const kind = KINDS[field - FIRST_OBJECT_FIELD]
+    if (field === FORMAT_FIELD) checkFormat((format = reader.uint32()))
+    else if (field === VERSION_FIELD) version = Number(reader.int64())
+    else if (kind === undefined || wireType !== LENGTH_DELIMITED) reader.skipType(wireType)
+    else readObject(tables, kind, reader.bytes())
   }
+  checkFormat(format)
+  return { tables, version }
+}
+
+function readObject(tables: TableSet, kind: Kind, bytes: Uint8Array): void {
+  const object = CODECS[kind].decode(bytes) as StoreObject
+  tables.put(kind, shareParts(tables.resembling(kind, object), object))
+}
+
+function checkFormat(format: number): void {
+  if (format === FORMAT) return
+  throw new StatusError(
+    'FailedPrecondition',
+    `the snapshot has format ${format} and this release reads ${FORMAT}; upgrade this manager`,
+  )
 }
 
 function encodePart(part: Partial<StoreSnapshot>): Uint8Array {
