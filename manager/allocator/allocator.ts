@@ -100,7 +100,7 @@ export function allocator(deps: LeaderDeps, addresses: Addresses): LeaderLoop {
           due.set(network.id, [...(due.get(network.id) ?? []), nodeId])
         }
     })
-    for (const key of [...idle.keys()]) if (!seen.has(key)) idle.delete(key)
+    for (const key of idle.keys()) if (!seen.has(key)) idle.delete(key)
     for (const [networkId, nodeIds] of due)
       await addresses.exclusive(() =>
         store.update(tx => returnGateways(tx, networkId, nodeIds), AUTHOR),

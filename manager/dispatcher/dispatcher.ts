@@ -32,7 +32,7 @@ const DEFAULT_HEARTBEAT_MS = 1_000
 const DEFAULT_GRACE_MS = 3_000
 const REGISTRATION_MS = 5_000
 
-type Hello = Extract<AgentMessage, { readonly message?: 'hello' }>['hello']
+type Hello = NonNullable<Extract<AgentMessage, { readonly message?: 'hello' }>['hello']>
 
 /** What an agent says of the kernel's networks. */
 export interface AppliedState {

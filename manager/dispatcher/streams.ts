@@ -74,7 +74,7 @@ export class Rendezvous {
 
   /** Fails what waits for a node that is gone, or everything. */
   fail(error: StatusError, nodeId?: string): void {
-    for (const waiting of [...this.#waiting.values()])
+    for (const waiting of this.#waiting.values())
       if (nodeId === undefined || waiting.nodeId === nodeId) waiting.fail(error)
   }
 }

@@ -87,9 +87,15 @@ export function nodeEnforcer(deps: LeaderDeps): LeaderLoop {
         for (const task of tx.list('task')) if (task.nodeId !== '') dirty.add(task.nodeId)
       })
     everything = false
-    for (const id of [...dirty]) {
-      await store.update(tx => enforce(tx, id, clock.now()), { author: 'loop:node-enforcer' })
+    for (const id of dirty) {
+      // Forgotten before the work: what changes meanwhile is noticed anew.
       dirty.delete(id)
+      await store
+        .update(tx => enforce(tx, id, clock.now()), { author: 'loop:node-enforcer' })
+        .catch((error: unknown) => {
+          dirty.add(id)
+          throw error
+        })
     }
   }
 

@@ -57,16 +57,21 @@ export function orchestrator(deps: LeaderDeps): LeaderLoop {
     for (const [id, atMs] of due) if (atMs <= now) dirty.add(id)
     everything = false
     dirtyNodes.clear()
-    return [...dirty]
+    // Forgotten before the work: what changes meanwhile is noticed anew.
+    const ids = [...dirty]
+    dirty.clear()
+    return ids
   }
 
   const pass = async (): Promise<number | undefined> => {
     const ids = collect()
     for (let at = 0; at < ids.length; ) {
-      const step = await store.update(tx => applyFrom(tx, ids, at), {
-        author: 'loop:orchestrator',
-      })
-      for (const id of ids.slice(at, step.next)) dirty.delete(id)
+      const step = await store
+        .update(tx => applyFrom(tx, ids, at), { author: 'loop:orchestrator' })
+        .catch((error: unknown) => {
+          for (const id of ids.slice(at)) dirty.add(id)
+          throw error
+        })
       for (const { id, plan, before } of step.plans) {
         if (plan.dueAtMs === undefined) due.delete(id)
         else due.set(id, plan.dueAtMs)

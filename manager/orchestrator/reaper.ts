@@ -108,9 +108,17 @@ export function reaper(deps: LeaderDeps): LeaderLoop {
         for (const task of tx.list('task')) dirty.add(task.serviceId)
       })
     everything = false
-    for (const id of [...dirty]) {
-      const reaped = await store.update(tx => reapService(tx, id), { author: 'loop:reaper' })
-      if (reaped < BATCH_MAX) dirty.delete(id)
+    const ids = [...dirty]
+    // Forgotten before the work: what changes meanwhile is noticed anew.
+    dirty.clear()
+    for (const [at, id] of ids.entries()) {
+      const reaped = await store
+        .update(tx => reapService(tx, id), { author: 'loop:reaper' })
+        .catch((error: unknown) => {
+          for (const left of ids.slice(at)) dirty.add(left)
+          throw error
+        })
+      if (reaped >= BATCH_MAX) dirty.add(id)
       if (reaped > 0) outcome(registry, 'skein_tasks_reaped_total', {}, reaped)
     }
     if (dirty.size > 0) loop.trigger()
