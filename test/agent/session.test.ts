@@ -37,7 +37,7 @@ function setUp(addresses = ['m1:1', 'm2:1'], fs = new MemoryFs()) {
   const applied: Assignments[] = []
   const remotes = new Remotes({ fs, log: silentLog, random, path: '/managers', addresses })
   /** What a manager does on being dialled. */
-  const behaviour = { onDial: (_: Dialled): void => {}, takes: true }
+  const behaviour: { onDial(one: Dialled): void; takes: boolean } = { onDial() {}, takes: true }
   const session = new Session({
     clock,
     random,

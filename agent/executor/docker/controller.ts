@@ -1,4 +1,5 @@
 import type { Task } from '../../../proto/index.ts'
+import { type Clock, sleep } from '../../../runtime/clock.ts'
 import { hasCode, messageOf, toStatusError } from '../../../runtime/errors.ts'
 import type { Log } from '../../../runtime/log.ts'
 import { containerName } from '../../../services/model/task.ts'
@@ -23,6 +24,9 @@ import { boundPorts } from './ports.ts'
 import type { Puller } from './pull.ts'
 
 const NETWORKS_TIMEOUT_MS = 30_000
+/** How far the kernel's word of an out-of-memory kill may come behind the exit. */
+const OOM_LAG_MS = 250
+const SIGKILL_EXIT = 137
 const NO_NETWORKING: TaskNetworking = { attachments: [], dns: [], resolvConf: undefined }
 
 export interface ControllerDeps {
@@ -31,7 +35,10 @@ export interface ControllerDeps {
   readonly networks: Networks
   readonly files: TaskFiles
   readonly clusterId: string
+  readonly clock: Clock
   readonly log: Log
+  /** Tasks of which the engine said that a process was killed for want of memory; removed ones are taken out. */
+  readonly outOfMemory: Set<string>
   /** The engine's API version. */
   apiVersion(): Promise<string>
 }
@@ -44,6 +51,8 @@ export class DockerController implements Controller {
   readonly #name: string
   /** Read once: an exited container says nothing more. */
   #lastLines: readonly string[] | undefined
+  #stopping = false
+  #waited = false
 
   constructor(task: Task, objects: TaskObjects, deps: ControllerDeps) {
     this.#task = task
@@ -53,8 +62,9 @@ export class DockerController implements Controller {
   }
 
   async observe(): Promise<Observation> {
-    const inspect = await this.#deps.adapter.inspect(this.#name)
-    if (!inspect) return ABSENT
+    const found = await this.#deps.adapter.inspect(this.#name)
+    if (!found) return ABSENT
+    const inspect = await this.#withMemoryKill(found)
     const phase = phaseOf(inspect.State.Status)
     const error = await this.#errorOf(inspect, phase)
     return {
@@ -115,6 +125,7 @@ export class DockerController implements Controller {
   }
 
   async stop(): Promise<void> {
+    this.#stopping = true
     const graceMs = stopTimeoutSeconds(containerSpec(this.#task)) * 1_000
     await this.#deps.adapter.stop(this.#name, graceMs)
   }
@@ -125,7 +136,20 @@ export class DockerController implements Controller {
 
   async remove(): Promise<void> {
     await this.#deps.adapter.remove(this.#name)
+    this.#deps.outOfMemory.delete(this.#task.id)
     await this.release()
+  }
+
+  /** An engine under load may hear of the kill after the exit, and then never writes it into the container's state. */
+  async #withMemoryKill(inspect: Inspect): Promise<Inspect> {
+    const { State: state, HostConfig: host } = inspect
+    const suspect = !state.Running && state.ExitCode === SIGKILL_EXIT && !state.OOMKilled
+    if (!suspect || this.#stopping || !host.Memory) return inspect
+    const { clock, outOfMemory } = this.#deps
+    if (!outOfMemory.has(this.#task.id) && !this.#waited) await sleep(clock, OOM_LAG_MS)
+    this.#waited = true
+    if (!outOfMemory.has(this.#task.id)) return inspect
+    return { ...inspect, State: { ...state, OOMKilled: true } }
   }
 
   async #errorOf(inspect: Inspect, phase: Observation['phase']): Promise<string> {

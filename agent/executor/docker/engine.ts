@@ -127,7 +127,7 @@ export function engineError(operation: string, thrown: unknown): StatusError {
   const error = thrown as DialError
   if (error.statusCode !== undefined) {
     const code = CODES[error.statusCode] ?? 'Internal'
-    return new StatusError(code, bodyMessage(error.json) ?? messageOf(thrown).trim(), {
+    return new StatusError(code, bodyMessage(error.json) ?? bareMessage(thrown), {
       cause: thrown,
     })
   }
@@ -136,6 +136,13 @@ export function engineError(operation: string, thrown: unknown): StatusError {
   }
   const message = `the engine on this node does not answer (${operation}): ${messageOf(thrown)}`
   return new StatusError('Unavailable', message, { cause: thrown })
+}
+
+/** dockerode puts its own words in front where it read the body as a stream: `(HTTP code 500) unexpected - …`. */
+function bareMessage(thrown: unknown): string {
+  return messageOf(thrown)
+    .replace(/^\(HTTP code \d+\) [^-]* - /, '')
+    .trim()
 }
 
 function bodyMessage(json: unknown): string | undefined {

@@ -24,11 +24,13 @@ export interface EventsDeps {
 
 /**
  * Reads the engine's events until `signal` aborts, opening the stream again whenever it breaks. `onChange` gets the task
- * whose container changed; undefined after each opening, since anything may have changed unseen.
+ * whose container changed; undefined after each opening, since anything may have changed unseen. `onOutOfMemory` gets a
+ * task of which the kernel killed a process.
  */
 export async function followEvents(
   deps: EventsDeps,
   onChange: (taskId: string | undefined) => void,
+  onOutOfMemory: (taskId: string) => void,
   signal: AbortSignal,
 ): Promise<void> {
   const { clock, log, metrics } = deps
@@ -45,6 +47,7 @@ export async function followEvents(
         if (action.startsWith('exec_')) continue
         metrics.engineEvent(action)
         const taskId = event.Actor?.Attributes?.[TASK_ID]
+        if (taskId && action === 'oom') onOutOfMemory(taskId)
         if (taskId) onChange(taskId)
       }
     } catch (error) {

@@ -42,6 +42,8 @@ export class DockerExecutor implements Executor {
   readonly #adapter: Adapter
   readonly #puller: Puller
   readonly #files: TaskFiles
+  /** Tasks whose containers ran out of memory and are not removed yet. */
+  readonly #outOfMemory = new Set<string>()
   #apiVersion: string | undefined
 
   constructor(deps: DockerExecutorDeps) {
@@ -53,8 +55,10 @@ export class DockerExecutor implements Executor {
   }
 
   controller(task: Task, objects: TaskObjects): Controller {
-    const { networks, clusterId, log } = this.#deps
+    const { networks, clusterId, clock, log } = this.#deps
     return new DockerController(task, objects, {
+      clock,
+      outOfMemory: this.#outOfMemory,
       adapter: this.#adapter,
       puller: this.#puller,
       files: this.#files,
@@ -81,8 +85,10 @@ export class DockerExecutor implements Executor {
     const abort = new AbortController()
     const { clusterId, nodeId, log } = this.#deps
     const open = (signal: AbortSignal) => this.#adapter.events(signal, clusterId, nodeId)
-    followEvents({ ...this.#deps, open }, listener, abort.signal).catch((error: unknown) =>
-      log.error('engine events are no longer followed', { error: messageOf(error) }),
+    const onOutOfMemory = (taskId: string): void => void this.#outOfMemory.add(taskId)
+    followEvents({ ...this.#deps, open }, listener, onOutOfMemory, abort.signal).catch(
+      (error: unknown) =>
+        log.error('engine events are no longer followed', { error: messageOf(error) }),
     )
     return () => abort.abort()
   }
