@@ -155,7 +155,11 @@ t.test('a task runs, is stopped with its signal, and removed', async t => {
 t.test('ends are told in words', async t => {
   const good = task({ args: ['true'] })
   const bad = task({
-    args: ['sh', '-c', 'for i in $(seq 30); do echo line $i; done; echo oops >&2; exit 3'],
+    args: [
+      'sh',
+      '-c',
+      'for i in $(seq 30); do echo line $i; done; sleep 0.3; echo oops >&2; exit 3',
+    ],
   })
   const missing = task({ args: ['no-such-program'] })
   const nowhere = task({ image: 'nope:1', args: ['true'], pull: { policy: 'never' } })
