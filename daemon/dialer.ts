@@ -1,16 +1,12 @@
 import type * as grpc from '@grpc/grpc-js'
-import { fromServiceError } from '../proto/call.ts'
 import { clientDuplex } from '../proto/duplex.ts'
 import { clientFor, type Client } from '../proto/grpc.ts'
 import { v1, type AgentMessage, type ManagerMessage, type StreamFrame } from '../proto/index.ts'
-import type { PlainOf } from '../proto/codec.ts'
 import type { Duplex } from '../runtime/duplex.ts'
 
 type V1 = typeof v1
-type RaftEnvelope = PlainOf<V1['RaftEnvelope']>
 export type RaftClient = Client<InstanceType<V1['Raft']>, V1>
 export type ControlClient = Client<InstanceType<V1['Control']>, V1>
-export type LogsClient = Client<InstanceType<V1['Logs']>, V1>
 
 /** A dead host answers nothing and closes nothing: keepalive ends its connections within about four seconds. */
 const OPTIONS: grpc.ClientOptions = {
@@ -45,20 +41,12 @@ export class Dialer {
     return clientDuplex(client.stream() as never)
   }
 
-  raftMessages(address: string): Duplex<RaftEnvelope, RaftEnvelope> {
-    return clientDuplex(this.raft(address).messages() as never)
-  }
-
   raft(address: string): RaftClient {
     return this.#client('raft', address, () => v1.Raft)
   }
 
   control(address: string): ControlClient {
     return this.#client('control', address, () => v1.Control)
-  }
-
-  logs(address: string): LogsClient {
-    return this.#client('logs', address, () => v1.Logs)
   }
 
   close(): void {
@@ -77,15 +65,4 @@ export class Dialer {
     this.#clients.set(key, client)
     return client
   }
-}
-
-/** Passes a server stream on: what `source` sends goes to `outlet`, and an end on either side ends both. */
-export function pipeOutlet<T>(
-  source: grpc.ClientReadableStream<T>,
-  outlet: Pick<Duplex<never, T>, 'send' | 'end' | 'onEnd' | 'backlog'>,
-): void {
-  source.on('data', (message: T) => outlet.send(message))
-  source.on('end', () => outlet.end())
-  source.on('error', (error: Error) => outlet.end(fromServiceError(error)))
-  outlet.onEnd(() => source.cancel())
 }

@@ -7,7 +7,7 @@ import { StatusError, messageOf } from '../runtime/errors.ts'
 import { systemFs } from '../runtime/fs.ts'
 import { jsonLog } from '../runtime/log.ts'
 import { systemRandom } from '../runtime/random.ts'
-import { clusterMetrics } from './http/cluster-metrics.ts'
+
 import { daemonCommand, resolveConfig, splitAddress } from './config.ts'
 import { serveControlSocket, socketPath } from './control-socket.ts'
 import { discoverTargets } from './http/discovery.ts'
@@ -47,7 +47,7 @@ async function main(): Promise<void> {
   const socket = await serveControlSocket(node, { config, log, clock: systemClock, registry })
   const http = httpServer({
     registry: () => Registry.merge([registry, node.registry]),
-    clusterRegistry: clusterMetrics(() => node.membership?.managing?.manager.store),
+    clusterRegistry: () => undefined,
     targets: () => {
       const store = node.membership?.managing?.manager.store
       if (!store) throw new StatusError('Unavailable', 'this node is not a manager; ask a manager')

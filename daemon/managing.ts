@@ -4,16 +4,16 @@ import { join } from 'node:path'
 import { nodeFs } from 'raft-ts'
 import type { Registry } from 'prom-client'
 import type { Identity } from '../agent/identity/identity.ts'
+import { ANSWERED_HERE } from '../manager/controlapi/control.ts'
 import { Manager, type ManagerHandlers } from '../manager/manager.ts'
+import { raftDialer } from '../manager/state/raft/dial.ts'
 import { aesSealer } from '../manager/state/raft/sealer.ts'
 import type { StateMetrics } from '../manager/state/metrics.ts'
-import type { HandlersOf } from '../proto/service.ts'
 import type { Clock } from '../runtime/clock.ts'
 import { StatusError, messageOf } from '../runtime/errors.ts'
 import type { Log } from '../runtime/log.ts'
 import type { Random } from '../runtime/random.ts'
 import { splitAddress, type DaemonConfig } from './config.ts'
-import { pipeOutlet, type Dialer } from './dialer.ts'
 import { healthHandlers } from './health.ts'
 import { managerDir, type MemberState } from './member-state.ts'
 import { ReplaceableCredentials } from './rpc/credentials.ts'
@@ -31,7 +31,6 @@ export interface ManagingOptions {
   /** The node's identity as it is now. */
   readonly identity: () => Identity
   readonly clientCredentials: grpc.ChannelCredentials
-  readonly dialer: Dialer
   readonly member: MemberState
   /** host:port at which other nodes reach this manager. */
   readonly address: string
@@ -61,15 +60,15 @@ export class Managing {
     })
     const plain = manager.handlers()
     this.handlers = {
-      Control: this.#proxy.wrap('Control', plain.Control, ['getManagerStatus']),
-      Logs: this.#logsOfLeader(plain.Logs),
+      Control: this.#proxy.wrap('Control', plain.Control, ANSWERED_HERE),
+      Logs: this.#proxy.wrap('Logs', plain.Logs),
     }
     this.#server = this.#serve(plain)
   }
 
   /** Opens the manager's state and listens. @throws StatusError DataLoss, or Unavailable when the address is taken */
   static async start(options: ManagingOptions): Promise<Managing> {
-    const { config, clock, random, log, registry, member, metrics, dialer } = options
+    const { config, clock, random, log, registry, member, metrics } = options
     const identity = options.identity()
     const manager = await Manager.open({
       nodeId: identity.nodeId,
@@ -80,7 +79,7 @@ export class Managing {
       dir: join(managerDir(config.dataDir), 'raft'),
       fs: nodeFs,
       sealer: aesSealer(member.dataKey, random),
-      dial: address => dialer.raftMessages(address),
+      dial: raftDialer(() => options.clientCredentials),
       heartbeatMs: config.raftHeartbeatMs,
       electionTimeoutMs: config.electionTimeoutMs,
       snapshotEntries: config.snapshotEntries,
@@ -151,19 +150,6 @@ export class Managing {
       rpc,
     )
     return server
-  }
-
-  /** Logs come through the agents' sessions, and those are the leader's. */
-  #logsOfLeader(plain: HandlersOf<'Logs'>): HandlersOf<'Logs'> {
-    return {
-      subscribe: (request, outlet, caller) => {
-        const address = this.manager.leaderAddress()
-        if (this.manager.isLeader()) plain.subscribe(request, outlet, caller)
-        else if (address === undefined || caller.forwardedFrom !== undefined) {
-          outlet.end(new StatusError('Unavailable', 'no manager leads at the moment; try again'))
-        } else pipeOutlet(this.#options.dialer.logs(address).subscribe(request), outlet)
-      },
-    }
   }
 
   #listen(): Promise<void> {

@@ -1,0 +1,247 @@
+// A node's part in one cluster, from the moment it enters until it exits: the agent always, the manager while the
+// certificate says so. Role and certificate change while it runs.
+import { Registry, collectDefaultMetrics } from 'prom-client'
+import { saveIdentity, trustOf, type Identity } from '../agent/identity/identity.ts'
+import { desiredRole } from '../agent/identity/renewal.ts'
+import { stateMetrics, type StateMetrics } from '../manager/state/metrics.ts'
+import { unary } from '../proto/call.ts'
+import { NodeRole, type Node } from '../proto/index.ts'
+import { clientCredentials } from '../proto/tls.ts'
+import { sleep, type Clock } from '../runtime/clock.ts'
+import { StatusError, hasCode, messageOf } from '../runtime/errors.ts'
+import type { Fs } from '../runtime/fs.ts'
+import type { Log } from '../runtime/log.ts'
+import type { Random } from '../runtime/random.ts'
+import { CertificateKeeper } from './certificate-keeper.ts'
+import { splitAddress, type DaemonConfig } from './config.ts'
+import { Dialer } from './dialer.ts'
+import { Managing } from './managing.ts'
+import { forgetMember, memberState } from './member-state.ts'
+import type { Place } from './place.ts'
+import { Working } from './working.ts'
+
+export interface NodeDeps {
+  readonly config: DaemonConfig
+  readonly clock: Clock
+  readonly random: Random
+  readonly fs: Fs
+  readonly log: Log
+  /** The process must die: its log cannot be trusted or written. */
+  readonly onFatal: (error: Error) => void
+}
+
+export interface MembershipOptions extends NodeDeps {
+  readonly identity: Identity
+  readonly place: Place
+  readonly identityDir: string
+  /** Runs changes of what the node is one at a time, together with those the user asks for. */
+  readonly exclusive: (work: () => Promise<void>) => Promise<void>
+}
+
+const JOIN_RETRY_MS = 500
+const JOIN_CALL_MS = 40_000
+const LEAVE_CALL_MS = 15_000
+
+export class Membership {
+  readonly registry = new Registry()
+  readonly #options: MembershipOptions
+  readonly #metrics: StateMetrics
+  readonly #credentials: ReturnType<typeof clientCredentials>
+  readonly #dialer: Dialer
+  readonly #keeper: CertificateKeeper
+  readonly #ended = new AbortController()
+  #identity: Identity
+  #working: Working | undefined
+  #managing: Managing | undefined
+  #node: Node | undefined
+
+  constructor(options: MembershipOptions) {
+    this.#options = options
+    this.#identity = options.identity
+    collectDefaultMetrics({ register: this.registry })
+    this.#metrics = stateMetrics(this.registry)
+    this.#credentials = clientCredentials(() => trustOf(this.#identity))
+    this.#dialer = new Dialer(this.#credentials)
+    this.#keeper = new CertificateKeeper({
+      ...options,
+      registry: this.registry,
+      identity: () => this.#identity,
+      managers: () => this.managers(),
+      renewed: renewed => options.exclusive(() => this.#adopt(renewed)),
+    })
+  }
+
+  get identity(): Identity {
+    return this.#identity
+  }
+
+  get place(): Place {
+    return this.#options.place
+  }
+
+  /** The manager half; undefined while the node is a worker. */
+  get managing(): Managing | undefined {
+    return this.#managing
+  }
+
+  get working(): Working | undefined {
+    return this.#working
+  }
+
+  /** The node's own object, as the managers last told. */
+  get node(): Node | undefined {
+    return this.#node
+  }
+
+  /** host:port at which this node listens, or would, as a manager. */
+  get ownAddress(): string {
+    return `${this.place.address}:${splitAddress(this.#options.config.listen).port}`
+  }
+
+  managers(): readonly string[] {
+    return this.#working?.agent.status().managers ?? this.place.managers
+  }
+
+  /**
+   * Starts to take part.
+   * @param found writes the first objects of a new cluster, which this node then leads alone
+   */
+  async enter(found?: (managing: Managing) => Promise<void>): Promise<void> {
+    if (this.#identity.role === 'manager') await this.#beManager(found !== undefined)
+    if (this.#managing && found) await found(this.#managing)
+    const { managers } = this.place
+    this.#working = new Working({
+      ...this.#options,
+      registry: this.registry,
+      dialer: this.#dialer,
+      address: this.place.address,
+      managers: this.#managing ? [this.ownAddress, ...managers] : managers,
+      isManager: () => this.#managing !== undefined,
+      onNode: node => this.#nodeChanged(node),
+      onRoots: () => this.#keeper.check(),
+    })
+    await this.#working.agent.start()
+    this.#keeper.start()
+  }
+
+  /** Ends everything but the containers. A leader hands over first. */
+  async exit(): Promise<void> {
+    this.#ended.abort(new StatusError('Cancelled', 'the node stops'))
+    // Not awaited: a renewal that runs waits for the turn this is, and finds that it is not wanted any more.
+    void this.#keeper.stop()
+    await this.#working?.stop()
+    await this.#managing?.stop()
+    this.#dialer.close()
+  }
+
+  /** Resolves once the node has a session, and as a manager is of the group. @throws StatusError DeadlineExceeded */
+  async untilTakingPart(limitMs: number): Promise<void> {
+    const { clock } = this.#options
+    const untilMs = clock.monotonic() + limitMs
+    for (;;) {
+      const manager = this.#managing?.manager
+      const isMember = !manager || manager.isLeader() || manager.leaderAddress() !== undefined
+      if (this.#working?.agent.status().connected && isMember) return
+      if (clock.monotonic() > untilMs) {
+        throw new StatusError(
+          'DeadlineExceeded',
+          `the certificate was issued, but no session with a manager came about within ${limitMs / 1_000} s; is the managers' port reachable from here, and this node's from there? see the daemon's log`,
+        )
+      }
+      await sleep(clock, 50)
+    }
+  }
+
+  /** Tells the managers that this node leaves. @throws StatusError Unavailable when none hears it and `force` is not given */
+  async sayGoodBye(force: boolean): Promise<void> {
+    const others = this.managers().filter(address => address !== this.ownAddress)
+    let failure: unknown
+    for (const address of this.#managing ? [...others, this.ownAddress] : others) {
+      const client = this.#dialer.control(address)
+      try {
+        await unary(client, client.leaveCluster, { force }, { timeoutMs: LEAVE_CALL_MS })
+        return
+      } catch (error) {
+        failure = error
+        if (!hasCode(error, 'Unavailable', 'DeadlineExceeded')) break
+      }
+    }
+    if (!force) {
+      throw new StatusError(
+        'Unavailable',
+        `no manager could be told (${messageOf(failure)}); to leave all the same: skein swarm leave --force`,
+        { cause: failure },
+      )
+    }
+    this.#options.log.warn('left without telling the managers', { error: messageOf(failure) })
+  }
+
+  async #beManager(bootstrap: boolean): Promise<void> {
+    const { config, fs, random } = this.#options
+    this.#managing = await Managing.start({
+      ...this.#options,
+      registry: this.registry,
+      metrics: this.#metrics,
+      identity: () => this.#identity,
+      clientCredentials: this.#credentials,
+      member: await memberState(fs, config.dataDir, random),
+      address: this.ownAddress,
+      bootstrap,
+    })
+    if (!bootstrap) void this.#enterGroup(this.#managing)
+  }
+
+  /** Asks to be a member of the Raft group until it is; a member with this address needs nothing. */
+  async #enterGroup(managing: Managing): Promise<void> {
+    const { clock, log } = this.#options
+    const { signal } = this.#ended
+    const address = this.ownAddress
+    const isIn = (): boolean => {
+      const { id, members } = managing.manager.member.status()
+      return members.some(
+        member => member.id === id && member.address === address && !member.learner,
+      )
+    }
+    while (!isIn() && !signal.aborted && this.#managing === managing) {
+      for (const manager of this.managers().filter(other => other !== address)) {
+        const client = this.#dialer.raft(manager)
+        const { id: raftId } = managing.manager.member.status()
+        try {
+          await unary(client, client.join, { raftId, address }, { timeoutMs: JOIN_CALL_MS, signal })
+          return
+        } catch (error) {
+          log.warn('not a member of the managers yet', { manager, error: messageOf(error) })
+        }
+      }
+      await sleep(clock, JOIN_RETRY_MS, signal).catch(() => undefined)
+    }
+  }
+
+  #nodeChanged(node: Node): void {
+    this.#node = node
+    const wanted = desiredRole(node.spec?.role ?? NodeRole.WORKER)
+    // A manager that is to be none waits until it is out of the group: before that its vote may be needed.
+    const isDue = wanted === 'manager' || node.manager === null
+    this.#keeper.want(isDue ? wanted : this.#identity.role)
+  }
+
+  /** A new certificate: the same role goes on with it, another role changes what this node is. */
+  async #adopt(identity: Identity): Promise<void> {
+    if (this.#ended.signal.aborted) return
+    const { fs, config, log, identityDir } = this.#options
+    const before = this.#identity.role
+    this.#identity = identity
+    await saveIdentity(fs, identityDir, identity)
+    this.#managing?.certificateChanged()
+    if (identity.role === before) return
+    log.info('the role of this node changed', { from: before, to: identity.role })
+    if (identity.role === 'manager') await this.#beManager(false)
+    else {
+      const managing = this.#managing
+      this.#managing = undefined
+      await managing?.stop()
+      await forgetMember(fs, config.dataDir)
+    }
+    this.#working?.agent.describe()
+  }
+}
