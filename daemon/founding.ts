@@ -17,6 +17,8 @@ export interface Founding {
   /** host:port of the first manager. */
   readonly address: string
   readonly rootCa: RootCa
+  /** Of the first manager's certificate, Unix ms. */
+  readonly certificateExpiresAtMs: number
   readonly request: PlainOf<(typeof v1)['InitRequest']>
   readonly nowMs: number
 }
@@ -53,6 +55,7 @@ export function foundingObjects(founding: Founding): { cluster: Cluster; node: N
       observedAtMs: nowMs,
     },
     role: NodeRole.MANAGER,
+    certificateExpiresAtMs: founding.certificateExpiresAtMs,
     manager: { raftId, address, leader: true, reachability: Reachability.REACHABLE },
   })
   return { cluster, node }

@@ -98,7 +98,17 @@ export class SkeinNode {
         membership.enter(async ({ manager }) => {
           const { id: raftId } = manager.member.status()
           const nowMs = clock.now()
-          const facts = { clusterId, nodeId, raftId, address, rootCa, request, nowMs }
+          const { expiresAtMs: certificateExpiresAtMs } = identity
+          const facts = {
+            clusterId,
+            nodeId,
+            raftId,
+            address,
+            rootCa,
+            request,
+            nowMs,
+            certificateExpiresAtMs,
+          }
           const { cluster, node } = foundingObjects(facts)
           await manager.found(tx => {
             tx.create('cluster', cluster)
