@@ -1,0 +1,26 @@
+import { Command } from 'commander'
+import { NodeRole } from '../../../proto/index.ts'
+import type { Context } from '../../context.ts'
+import { forEach } from '../each.ts'
+import { changeNode } from './change.ts'
+
+/** `node promote` (swarm row CL-30): a node in that role already is no error. */
+export function command(context: Context): Command {
+  return new Command('promote')
+    .description('Make nodes managers')
+    .argument('<node...>', 'names or ids')
+    .action(async (names: readonly string[]) => {
+      const api = await context.connect()
+      await forEach(context, names, async name => {
+        let isAlready = false
+        await changeNode(api, name, spec => {
+          isAlready = spec.role === NodeRole.MANAGER
+          spec.role = NodeRole.MANAGER
+          return !isAlready
+        })
+        return isAlready
+          ? `Node ${name} is already a manager.`
+          : `Node ${name} promoted to a manager in the swarm.`
+      })
+    })
+}
