@@ -158,7 +158,7 @@ export class Agent {
     }
     await this.#remotes.load()
     await this.#worker.start()
-    this.#describeLoop.triggerIn(DESCRIBE_MS)
+    this.#describeLoop.triggerIn(this.#description.engine ? DESCRIBE_MS : 0)
     this.#session.start()
   }
 
@@ -186,6 +186,11 @@ export class Agent {
       unreported: this.#reporter.queueLength,
       networkProblems: this.#deps.networks.applied().problems,
     }
+  }
+
+  /** Describes the node anew: something the description says has changed. */
+  describe(): void {
+    this.#describeLoop.trigger()
   }
 
   /** The task's newest state on this node, for routing exec, logs and the like. */

@@ -43,6 +43,7 @@ export class TaskManager {
   #failure: StatusError | undefined
   #attempts = 0
   #abortPrepare: AbortController | undefined
+  #retryDue = false
   #stopped = false
   #finished = false
   readonly #waiters: (() => void)[] = []
@@ -98,6 +99,7 @@ export class TaskManager {
         } catch (error) {
           // Not knowing is no state of a task: a stopped engine fails nothing.
           this.#deps.log.debug('container cannot be seen', { error: messageOf(error) })
+          if (observedState(this.#task) < TaskState.RUNNING) this.#note(messageOf(error))
           this.#loop.triggerIn(RETRY_MS)
           return
         }
@@ -109,8 +111,6 @@ export class TaskManager {
       if (this.#retryDue) return this.#retryLater()
     }
   }
-
-  #retryDue = false
 
   #retryLater(): void {
     this.#retryDue = false

@@ -116,12 +116,12 @@ export class DockerController implements Controller {
       throw runFailure(containerSpec(this.#task).image, toStatusError(error))
     }
     if (this.#task.networks.length === 0) return
-    try {
-      await networks.started(this.#task)
-    } catch (error) {
-      // It runs; what its bridge ports lack, the network's own reconciliation gives them.
-      log.warn('network flags of a started task are not set yet', { error: messageOf(error) })
-    }
+    // It runs whether or not its bridge ports have their flags yet; what this misses, the network's reconciliation sets.
+    networks
+      .started(this.#task)
+      .catch((error: unknown) =>
+        log.warn('network flags of a started task are not set yet', { error: messageOf(error) }),
+      )
   }
 
   async stop(): Promise<void> {
