@@ -131,6 +131,7 @@ t.test('bytes that are no TLS, no HTTP/2 and no end are shrugged off', async t =
     ])
   }
   await stillServes()
+  t.pass('both nodes are still ready')
 })
 
 t.test('the daemons are the same processes as before', async t => {
