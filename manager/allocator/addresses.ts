@@ -176,7 +176,7 @@ function tentative(holder: Holder): Holder {
 
 function gatewayHolder(nodeId: string): Holder {
   const id = `gateway:${nodeId}`
-  return { id, group: id, name: `the gateway of node ${nodeId}` }
+  return { id, group: id, name: `the gateway of node ${nodeId}`, isGateway: true }
 }
 
 function slotGroup(serviceId: string, slot: number): string {

@@ -17,6 +17,7 @@ export interface Holder {
   readonly group: string
   /** For messages: `web.1`. */
   readonly name: string
+  readonly isGateway?: boolean
 }
 
 /**
@@ -33,6 +34,7 @@ export class AddressPool {
   readonly #held = new Map<number, Map<string, Holder>>()
   /** Addresses given back, longest ago first. */
   readonly #freed = new Set<number>()
+  readonly #gateways = new Set<string>()
   /** No address below is worth a look: all are held, reserved or freed. */
   #low: number
 
@@ -72,11 +74,13 @@ export class AddressPool {
     holders.set(holder.id, holder)
     this.#held.set(number, holders)
     this.#freed.delete(number)
+    if (holder.isGateway) this.#gateways.add(holder.id)
   }
 
   release(address: string, holderId: string): void {
     const number = ipToNumber(address)
     const holders = this.#held.get(number)
+    this.#gateways.delete(holderId)
     if (!holders?.delete(holderId) || holders.size > 0) return
     this.#held.delete(number)
     this.#freed.add(number)
@@ -86,6 +90,7 @@ export class AddressPool {
   undo(address: string, holderId: string): void {
     const number = ipToNumber(address)
     const holders = this.#held.get(number)
+    this.#gateways.delete(holderId)
     if (!holders?.delete(holderId) || holders.size > 0) return
     this.#held.delete(number)
     this.#low = Math.min(this.#low, Math.max(number, this.#range.base))
@@ -129,9 +134,15 @@ export class AddressPool {
     return undefined
   }
 
-  /** Takes the next dynamic address. @throws StatusError ResourceExhausted naming the subnet */
+  /**
+   * Takes the next dynamic address. The last one of a network without any gateway is kept for that: tasks could not run
+   * without it.
+   *
+   * @throws StatusError ResourceExhausted naming the subnet
+   */
   takeDynamic(holder: Holder): string {
-    const number = this.#lowest()
+    const left = this.capacity - this.used - this.#keptFree()
+    const number = this.#gateways.size === 0 && left <= 1 ? undefined : this.#lowest()
     if (number === undefined) throw this.#exhausted()
     const address = numberToIp(number)
     this.hold(address, holder)
@@ -176,7 +187,7 @@ export class AddressPool {
     const { base, prefix } = this.#subnet
     return new StatusError(
       'ResourceExhausted',
-      `network ${this.networkName}: no free address in ${numberToIp(base)}/${prefix} (${this.used + this.#keptFree()} of ${this.capacity} in use)`,
+      `network ${this.networkName}: no free address in ${numberToIp(base)}/${prefix} (${this.used + this.#keptFree()} of ${this.capacity} in use${this.#gateways.size === 0 ? ', one is kept for the nodes' : ''})`,
     )
   }
 }

@@ -174,8 +174,8 @@ function hostPorts(task: Task): Filter | undefined {
     name: 'host-port',
     check(info) {
       for (const key of wanted)
-        for (const [id, service] of info.holdersOfPort(key) ?? [])
-          if (id !== task.id) return `port ${key} is in use by a task of ${service}`
+        for (const service of info.holdersOfPort(key)?.values() ?? [])
+          return `port ${key} is in use by a task of ${service}`
       return undefined
     },
     explain: count => `host-mode port already in use on ${nodes(count)}`,
@@ -261,10 +261,15 @@ function networks(task: Task, view: ClusterView, addresses?: Addresses): Filter 
     }
     return undefined
   }
+  let shown = ''
   return {
     name: 'network',
-    check: refused,
-    explain: count => `network not possible on ${nodes(count)}`,
+    check(info) {
+      const reason = refused(info)
+      shown ||= reason ?? ''
+      return reason
+    },
+    explain: count => `${shown} (${nodes(count)})`,
   }
 }
 
