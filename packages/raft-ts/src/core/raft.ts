@@ -1,8 +1,8 @@
 // The face of the core: inputs are messages, elapsed time, proposals and finished writes; outputs are `Ready`s, plain data.
 // No clock, no chance, no disk, no promise in here, so a run is a function of its inputs and can be replayed.
 import type { Entry, HardState, Membership, Message, Snapshot, SnapshotMeta } from '../types.ts'
-import { campaign, onVoteRequest, onVoteResponse, ownVoteDurable, rejectVote } from './election.ts'
-import { onAppend, onHeartbeat, onSnapshot } from './follower.ts'
+import { adopt } from './adopt.ts'
+import { campaign, ownVoteDurable } from './election.ts'
 import type { RaftLog } from './log.ts'
 import {
   applyChange,
@@ -10,24 +10,19 @@ import {
   type ChangeOutcome,
   decodeChange,
   encodeChange,
-  memberOf,
-  votersOf,
 } from './membership.ts'
 import type { Read } from './read-only.ts'
 import {
-  advanceCommit,
-  answerReads,
   appendAsLeader,
   checkQuorum,
   heartbeat,
   maybeHandOver,
-  onAppendResponse,
-  onHeartbeatResponse,
   ownEntriesDurable,
   replicate,
   startRead,
 } from './replication.ts'
 import { type CoreConfig, RaftState } from './state.ts'
+import { step } from './step.ts'
 
 /** What the driver has to do, in this order where order matters: write, then send `afterWrite`. */
 export interface Ready {
@@ -131,24 +126,9 @@ export class Raft {
     return true
   }
 
+  /** Messages for others are ignored, and so are our own. */
   step(m: Message): void {
-    const s = this.state
-    if (m.to !== s.id || m.from === s.id) return
-    if (m.type === 'removed') {
-      this.#onRemoved()
-      return
-    }
-    if (s.membership.removed.includes(m.from) && (m.type === 'vote' || m.type === 'preVote')) {
-      s.send({ type: 'removed', to: m.from })
-      return
-    }
-    if (m.term > s.term) {
-      if (!this.#meetHigherTerm(m)) return
-    } else if (m.term < s.term) {
-      this.#answerLowerTerm(m)
-      return
-    }
-    this.#dispatch(m)
+    step(this.state, m)
   }
 
   /** @returns false when there is nothing to do */
@@ -197,7 +177,7 @@ export class Raft {
     s.log.appliedTo(last.index)
     if (last.kind !== 'config') return undefined
     const outcome = applyChange(s.membership, decodeChange(last.data))
-    if (outcome.refused === undefined) this.#adopt(outcome.membership)
+    if (outcome.refused === undefined) adopt(s, outcome.membership)
     if (s.campaignWhenApplied && s.role === 'follower') campaign(s, 'transfer')
     return outcome
   }
@@ -238,144 +218,5 @@ export class Raft {
     if (s.heartbeatElapsedMs < s.config.heartbeatMs) return
     s.heartbeatElapsedMs = 0
     heartbeat(s)
-  }
-
-  /** @returns false when the message must be ignored */
-  #meetHigherTerm(m: Message): boolean {
-    const s = this.state
-    const request = m.type === 'vote' || m.type === 'preVote'
-    if (request && s.inLease && !m.transfer) return false
-    // A pre-vote asks about a term nobody is in yet, and so does its granted answer.
-    if (m.type === 'preVote' || (m.type === 'preVoteResponse' && !m.reject)) return true
-    const fromLeader = m.type === 'append' || m.type === 'heartbeat' || m.type === 'snapshot'
-    s.becomeFollower(m.term, fromLeader ? m.from : 0)
-    return true
-  }
-
-  /**
-   * A leader of an older term must learn of ours, or a member that campaigned while cut off could never be reached
-   * again: it ignores the leader, and stickiness makes the others ignore it.
-   */
-  #answerLowerTerm(m: Message): void {
-    const s = this.state
-    if (m.type === 'append' || m.type === 'heartbeat' || m.type === 'snapshot')
-      s.send({
-        type: 'appendResponse',
-        to: m.from,
-        index: 0,
-        reject: false,
-        hintIndex: 0,
-        hintTerm: 0,
-      })
-    else if (m.type === 'preVote') rejectVote(s, m)
-  }
-
-  #dispatch(m: Message): void {
-    const s = this.state
-    switch (m.type) {
-      case 'vote':
-      case 'preVote':
-        onVoteRequest(s, m)
-        return
-      case 'voteResponse':
-      case 'preVoteResponse':
-        onVoteResponse(s, m)
-        return
-      case 'append':
-        this.#followLeader(m.from)
-        onAppend(s, m)
-        return
-      case 'heartbeat':
-        this.#followLeader(m.from)
-        onHeartbeat(s, m)
-        return
-      case 'snapshot':
-        this.#followLeader(m.from)
-        onSnapshot(s, m)
-        return
-      case 'appendResponse':
-        if (s.role === 'leader') onAppendResponse(s, m)
-        return
-      case 'heartbeatResponse':
-        if (s.role === 'leader') onHeartbeatResponse(s, m)
-        return
-      case 'timeoutNow':
-        s.campaignWhenApplied = s.log.hasUnappliedConfig()
-        if (s.role === 'follower') campaign(s, 'transfer')
-        return
-      case 'readIndex':
-        if (s.role === 'leader' && memberOf(s.membership, m.from) !== undefined)
-          startRead(s, m.from, m.context)
-        return
-      case 'readIndexResponse':
-        s.readsDone.push({ from: s.id, context: m.context, index: m.index })
-        return
-      // Chunks are the driver's, `removed` was dealt with before the terms.
-      case 'snapshotChunk':
-      case 'snapshotChunkResponse':
-      case 'removed':
-        return
-    }
-  }
-
-  /** A message of this term's leader: candidates give up, everybody's patience starts anew. */
-  #followLeader(from: number): void {
-    const s = this.state
-    if (s.role === 'follower') {
-      s.leader = from
-      s.electionElapsedMs = 0
-    } else if (s.role !== 'leader') s.becomeFollower(s.term, from)
-    else throw new Error(`raft invariant broken: two leaders in term ${s.term}`)
-  }
-
-  #onRemoved(): void {
-    const s = this.state
-    s.removed = true
-    if (s.role !== 'follower') s.becomeFollower(s.term, 0)
-  }
-
-  #adopt(membership: Membership): void {
-    const s = this.state
-    const gone = s.membership.members.filter(m => memberOf(membership, m.id) === undefined)
-    s.membership = membership
-    s.voters = votersOf(membership)
-    s.removed ||= membership.removed.includes(s.id)
-    if (s.role === 'precandidate' || s.role === 'candidate') {
-      if (!s.isVoter) s.becomeFollower(s.term, 0)
-      return
-    }
-    if (s.role !== 'leader') return
-    for (const { id } of gone) {
-      s.progress.delete(id)
-      if (id !== s.id) s.send({ type: 'removed', to: id })
-      if (id === s.transferTo) s.transferTo = 0
-    }
-    this.#addProgress()
-    if (!s.isVoter) {
-      // The last news first: the others must learn that our removal is committed, and one of them may lead at once.
-      replicate(s)
-      const heir = s.voters.toSorted((a, b) => this.#matchOf(b) - this.#matchOf(a))[0]
-      if (heir !== undefined) s.send({ type: 'timeoutNow', to: heir })
-      s.becomeFollower(s.term, 0)
-      return
-    }
-    advanceCommit(s)
-    answerReads(s, s.reads.take(s.id, s.voters))
-  }
-
-  #matchOf(id: number): number {
-    return this.state.progress.get(id)?.match ?? 0
-  }
-
-  #addProgress(): void {
-    const s = this.state
-    for (const { id } of s.membership.members) {
-      if (s.progress.has(id)) continue
-      const p = s.newProgress()
-      // Heard of just now: it gets an election timeout of grace, and may be sent a snapshot.
-      p.active = true
-      p.nudged = true
-      s.progress.set(id, p)
-    }
   }
 }
