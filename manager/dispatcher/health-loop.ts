@@ -21,6 +21,10 @@ export interface HealthOptions {
 }
 
 const NODES_MAX = 200
+/** A pass this much later than asked for means that this process did not run … */
+const STALL_MS = 100
+/** … and has messages waiting that it must read before it judges anybody. */
+const CATCH_UP_MS = 250
 
 /** Keeps every node's stored state in step with what was heard of it. */
 export class HealthLoop {
@@ -29,6 +33,8 @@ export class HealthLoop {
   readonly #loop: Loop
   readonly #sinceMs: number
   #pausedUntilMs = -Infinity
+  #expectedMs = Infinity
+  #listenUntilMs = -Infinity
 
   constructor(deps: LeaderDeps, options: HealthOptions) {
     this.#deps = deps
@@ -40,6 +46,7 @@ export class HealthLoop {
 
   /** Asks for a look at all nodes: a session began or ended. */
   trigger(): void {
+    this.#expectedMs = Math.min(this.#expectedMs, this.#deps.clock.monotonic())
     this.#loop.trigger()
   }
 
@@ -47,8 +54,24 @@ export class HealthLoop {
     await this.#loop.stop()
   }
 
+  #triggerIn(delayMs: number): void {
+    this.#expectedMs = this.#deps.clock.monotonic() + delayMs
+    this.#loop.triggerIn(delayMs)
+  }
+
+  /** Whether this process was stopped or starved: its nodes must not pay for that. */
+  #mustListen(): boolean {
+    const nowMs = this.#deps.clock.monotonic()
+    if (nowMs - this.#expectedMs > STALL_MS) this.#listenUntilMs = nowMs + CATCH_UP_MS
+    this.#expectedMs = Infinity
+    if (nowMs >= this.#listenUntilMs) return false
+    this.#triggerIn(this.#listenUntilMs - nowMs)
+    return true
+  }
+
   async #pass(): Promise<void> {
     const { store, clock, registry, log } = this.#deps
+    if (this.#mustListen()) return
     for (;;) {
       const { changed, dueMs } = await store.update(tx => this.#apply(tx), {
         author: 'loop:dispatcher',
@@ -63,7 +86,7 @@ export class HealthLoop {
         if (this.#options.contact(node.id)?.connected) this.#options.onSilent(node.id)
       }
       if (changed.length >= NODES_MAX) continue
-      if (dueMs < Infinity) this.#loop.triggerIn(Math.max(1, dueMs - clock.monotonic()))
+      if (dueMs < Infinity) this.#triggerIn(Math.max(1, dueMs - clock.monotonic()))
       return
     }
   }

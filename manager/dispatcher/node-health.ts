@@ -61,7 +61,10 @@ export function judge(
   const state = node.status?.state ?? NodeState.UNKNOWN
   if (contact?.connected) {
     const deadMs = contact.heardMs + HEARTBEATS_MISSED * config.heartbeatMs
-    if (nowMs < deadMs) return { verdict: undefined, dueMs: deadMs }
+    // Eviction was paused and it turned out to be there all the time.
+    const back =
+      state === NodeState.SUSPECT ? { state: NodeState.NODE_READY, message: '' } : undefined
+    if (nowMs < deadMs) return { verdict: back, dueMs: deadMs }
     return down(state, 'heartbeat failure', 'heartbeat')
   }
   if (state === NodeState.DOWN) return { verdict: undefined, dueMs: undefined }

@@ -69,7 +69,7 @@ export class Rendezvous {
       stream.end(new StatusError('NotFound', `nobody waits for stream ${first.streamId}`))
       return
     }
-    waiting.resolve(startingWith(first, stream))
+    waiting.resolve(takeOver(first, stream))
   }
 
   /** Fails what waits for a node that is gone, or everything. */
@@ -79,18 +79,24 @@ export class Rendezvous {
   }
 }
 
-/** The stream with its first frame given back, when that carries more than the name. */
-function startingWith(
+/** Frames kept for who asked for the stream, until they listen. */
+const KEPT_MAX = 1_000
+
+/**
+ * The stream in the hands of who asked for it. What came with the first frame, and what comes before they listen, is
+ * kept for them: agents send on at once.
+ */
+function takeOver(
   first: StreamFrame,
   stream: Duplex<StreamFrame, StreamFrame>,
 ): Duplex<StreamFrame, StreamFrame> {
-  const says =
-    first.data.length > 0 ||
-    first.log !== null ||
-    first.end ||
-    first.error !== '' ||
-    first.httpStatus !== 0
-  if (!says) return stream
+  const kept: StreamFrame[] = saysMore(first) ? [first] : []
+  let listen: ((frame: StreamFrame) => void) | undefined
+  stream.onMessage(frame => {
+    if (listen) listen(frame)
+    else if (kept.length < KEPT_MAX) kept.push(frame)
+    else stream.end(new StatusError('ResourceExhausted', 'nobody reads the stream'))
+  })
   return {
     get backlog() {
       return stream.backlog
@@ -99,8 +105,19 @@ function startingWith(
     end: error => stream.end(error),
     onEnd: listener => stream.onEnd(listener),
     onMessage(listener) {
-      listener(first)
-      stream.onMessage(listener)
+      listen = listener
+      for (const frame of kept.splice(0)) listener(frame)
     },
   }
+}
+
+/** Whether the frame carries more than the stream's name. */
+function saysMore(frame: StreamFrame): boolean {
+  return (
+    frame.data.length > 0 ||
+    frame.log !== null ||
+    frame.end ||
+    frame.error !== '' ||
+    frame.httpStatus !== 0
+  )
 }

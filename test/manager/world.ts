@@ -198,9 +198,31 @@ export class FakeAgent {
   }
 }
 
+/** Virtual time of a process that can be stopped for a while: its timers then all fire late. */
+export class StallingClock extends SimClock {
+  #stalledMs = 0
+
+  stall(ms: number): void {
+    this.#stalledMs += ms
+  }
+
+  override now(): number {
+    return super.now() + this.#stalledMs
+  }
+
+  override monotonic(): number {
+    return super.monotonic() + this.#stalledMs
+  }
+
+  /** Time without what was slept through: what timers are set by. */
+  get awakeMs(): number {
+    return super.monotonic()
+  }
+}
+
 /** A leading manager with agents. */
 export class World {
-  readonly clock = new SimClock(1_000_000)
+  readonly clock = new StallingClock(1_000_000)
   readonly random = seededRandom(7)
   readonly log = new MemoryLog()
   readonly registry = new Registry()
@@ -256,10 +278,10 @@ export class World {
 
   /** Moves time on, letting everything that is asynchronous happen in between. */
   async run(ms: number): Promise<void> {
-    const untilMs = this.clock.monotonic() + ms
+    const untilMs = this.clock.awakeMs + ms
     await settle()
     while (this.clock.step(untilMs)) await settle()
-    this.clock.advance(untilMs - this.clock.monotonic())
+    this.clock.advance(untilMs - this.clock.awakeMs)
     await settle()
   }
 

@@ -61,6 +61,9 @@ t.test('judgements', async t => {
     state: NodeState.DOWN,
     reason: 'not_registered',
   })
+  t.match(at(NodeState.SUSPECT, contact({ connected: true }), 500).verdict, {
+    state: NodeState.NODE_READY,
+  })
   t.same(at(NodeState.DOWN, undefined, 9_000), { verdict: undefined, dueMs: undefined })
 })
 
@@ -203,6 +206,18 @@ t.test('reports are acknowledged once stored; a foreign task is left alone', asy
   )
 })
 
+t.test('a manager that was itself stopped for a while takes nobody for dead', async t => {
+  const w = await world(t, ['n1', 'n2', 'n3'])
+  // Nothing runs for ten seconds; then timers fire before the messages that wait are read.
+  w.clock.stall(10 * SECOND)
+  for (const agent of w.agents.values()) agent.send({ heartbeat: { sequence: 1 } })
+  w.clock.advance(3 * SECOND)
+  await w.run(2 * SECOND)
+  const states = w.store.view(tx => tx.list('node').map(node => node.status?.state))
+  t.same(states, [NodeState.NODE_READY, NodeState.NODE_READY, NodeState.NODE_READY])
+  t.notMatch(w.log.lines.map(line => line.fields['message']).join(), /heartbeat failure/)
+})
+
 t.test('a removed node loses its session and its tasks', async t => {
   const w = await world(t, ['n1', 'n2'])
   const service = await w.create(aService('web', { replicated: { replicas: 2 } }))
@@ -232,12 +247,14 @@ t.test('streams meet by id, for their node alone, within a limit', async t => {
     frame({ streamId: request?.id, error: 'early' }),
     manager,
   )
+  agent.send(frame({ data: Buffer.from('at once') }))
+  await w.run(10)
   const stream = await opening
   const got: string[] = []
   stream.onMessage(message => void got.push(message.error || Buffer.from(message.data).toString()))
   agent.send(frame({ data: Buffer.from('hello') }))
   await w.run(10)
-  t.same(got, ['early', 'hello'])
+  t.same(got, ['early', 'at once', 'hello'])
   t.match(refused, /nobody waits for stream/)
   await t.rejects(w.dispatcher.openStream('n9', make(v1.StreamRequest, {})), {
     code: 'Unavailable',
