@@ -9,7 +9,7 @@ import {
 import { matchesAll } from '../../services/constraint/match.ts'
 import { parseConstraint } from '../../services/constraint/parse.ts'
 import { isGlobal, isJob } from '../../services/model/service.ts'
-import { isTerminal, observedState } from '../../services/model/task.ts'
+import { isRunnable, isTerminal, observedState } from '../../services/model/task.ts'
 import { isDirty } from '../../services/spec/diff.ts'
 import { NodeNames } from '../model/lookup.ts'
 
@@ -60,7 +60,7 @@ export function slotsOf(snapshot: Snapshot): readonly SlotView[] {
 
 /** A task outside the wanted slots that has not yet been told to stop. Lost nodes cannot be told. */
 function isSurplus(task: Task, names: NodeNames): boolean {
-  return task.desiredState <= TaskState.RUNNING && !names.isLost(task.nodeId)
+  return isRunnable(task) && !names.isLost(task.nodeId)
 }
 
 /** Jobs look at their current run only. */
@@ -90,11 +90,13 @@ function wantedKeys(
       : spec.mode === 'replicated'
         ? spec.replicated.replicas
         : 1
+  // Slots that run first, then those that stopped, so that a slot nobody restarts is seen and not a free number.
   const used = new Set<number>()
-  for (const task of tasks) {
-    const isKept = isJob(spec) || task.desiredState <= TaskState.RUNNING
-    if (isKept && used.size < wanted) used.add(task.slot)
-  }
+  const ranked = [
+    ...tasks.filter(task => isJob(spec) || isRunnable(task)),
+    ...tasks.filter(task => task.desiredState !== TaskState.REMOVE).toSorted(newestFirst),
+  ]
+  for (const task of ranked) if (used.size < wanted) used.add(task.slot)
   for (let slot = first; used.size < wanted; slot++) used.add(slot)
   return [...used].sort((a, b) => a - b).map(String)
 }
