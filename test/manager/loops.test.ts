@@ -271,10 +271,15 @@ t.test('tasks get addresses, nodes gateways, agents tables with names', async t 
     for (const change of message.assignments.endpoints)
       if (change.entry) last.set(change.entry.taskId, change.entry)
   }
-  t.same([...last.values()].map(entry => [entry.names[0], entry.address, entry.state]).toSorted(), [
-    ['web.1', '10.0.0.1', 1],
-    ['web.2', '10.0.0.2', 1],
-  ])
+  t.same(
+    [...last.values()]
+      .map(entry => [entry.names[0], entry.address, entry.state])
+      .toSorted((a, b) => String(a).localeCompare(String(b))),
+    [
+      ['web.1', '10.0.0.1', 1],
+      ['web.2', '10.0.0.2', 1],
+    ],
+  )
   const revisions = w
     .agent('n1')
     .messages.flatMap(m => (m.message === 'assignments' ? [m.assignments] : []))

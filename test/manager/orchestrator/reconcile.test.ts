@@ -193,7 +193,10 @@ t.test(
       aTask(service, { slot: 5, nodeId: 'n2', status: { state: TaskState.PREPARING } }),
     ]
     const plan = decide(service, tasks, NODES)
-    t.same(plan.updated.map(task => task.slot).toSorted(), [3, 5])
+    t.same(
+      plan.updated.map(task => task.slot).toSorted((a, b) => a - b),
+      [3, 5],
+    )
     t.ok(plan.updated.every(task => task.desiredState === TaskState.REMOVE))
   },
 )
