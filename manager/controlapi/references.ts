@@ -9,8 +9,10 @@ import type {
   TaskSpec,
 } from '../../proto/index.ts'
 import { StatusError, hasCode } from '../../runtime/errors.ts'
+import { wantedReplicas } from '../../services/model/service.ts'
 import { isRunnable } from '../../services/model/task.ts'
 import { contains, parseCidr } from '../../services/net/ip.ts'
+import { addressFor } from '../../services/template/expand.ts'
 import type { ReadTx } from '../state/store/types.ts'
 
 /**
@@ -21,20 +23,30 @@ export function resolveReferences(tx: ReadTx, spec: ServiceSpec): ServiceSpec {
   const { task } = spec
   if (!task) return spec
   const what = `service ${spec.annotations?.name ?? ''}`
-  return { ...spec, task: resolveTaskReferences(tx, task, what) }
+  return { ...spec, task: resolveTaskReferences(tx, task, what, wantedReplicas(spec) ?? 1) }
 }
 
 /** The same for a task spec; `what` is the object messages name. */
-export function resolveTaskReferences(tx: ReadTx, task: TaskSpec, what: string): TaskSpec {
+export function resolveTaskReferences(
+  tx: ReadTx,
+  task: TaskSpec,
+  what: string,
+  slots = 1,
+): TaskSpec {
   const { container } = task
   return {
     ...task,
-    networks: resolveNetworks(tx, task, what),
+    networks: resolveNetworks(tx, task, what, slots),
     container: container && resolvePayloads(tx, container, what),
   }
 }
 
-function resolveNetworks(tx: ReadTx, task: TaskSpec, what: string): TaskSpec['networks'] {
+function resolveNetworks(
+  tx: ReadTx,
+  task: TaskSpec,
+  what: string,
+  slots: number,
+): TaskSpec['networks'] {
   const networkMode = task.container?.networkMode ?? ''
   if (networkMode !== '' && task.networks.length > 0) {
     throw invalid(what, `network mode ${networkMode} goes with no other network`)
@@ -42,33 +54,37 @@ function resolveNetworks(tx: ReadTx, task: TaskSpec, what: string): TaskSpec['ne
   const seen = new Set<string>()
   return task.networks.map(attachment => {
     const network = named(what, () => tx.resolve('network', attachment.target))
-    const name = network.spec?.annotations?.name ?? network.id
+    const name = nameOf(network)
     if (network.spec?.ingress) {
       throw invalid(what, `cannot be attached to the ingress network ${name} explicitly`)
     }
     if (seen.has(network.id)) throw invalid(what, `network ${name} is named twice`)
     seen.add(network.id)
-    checkAddresses(network, attachment.addresses, name, what)
+    checkAddresses(network, attachment, slots, what)
     return { ...attachment, target: network.id }
   })
 }
 
+/** Every fixed address a slot will have must lie in the network, whether it is listed or made by a template. */
 function checkAddresses(
   network: Network,
-  addresses: readonly string[],
-  name: string,
+  attachment: TaskSpec['networks'][number],
+  slots: number,
   what: string,
 ): void {
   if (network.subnet === '') return
   const subnet = parseCidr(network.subnet)
-  for (const address of addresses) {
-    if (contains(subnet, address)) continue
+  for (let slot = 1; slot <= Math.max(slots, attachment.addresses.length); slot++) {
+    const address = addressFor(attachment, slot)
+    if (address === undefined || contains(subnet, address)) continue
     throw invalid(
       what,
-      `address ${address} is not in the subnet of network ${name} (${network.subnet})`,
+      `address ${address} of slot ${slot} is not in the subnet of network ${nameOf(network)} (${network.subnet})`,
     )
   }
 }
+
+const nameOf = (network: Network): string => network.spec?.annotations?.name ?? network.id
 
 function resolvePayloads(tx: ReadTx, container: ContainerSpec, what: string): ContainerSpec {
   return {

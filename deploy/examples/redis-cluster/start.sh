@@ -53,13 +53,32 @@ take_old_place() {
   done
 }
 
-if [ ! -s /data/nodes.conf ]; then
+# Whether there is a cluster at all: before it is made, every node knows only itself.
+cluster_exists() {
+  for peer in $peers; do
+    [ "$peer" = "$me" ] && continue
+    ask "$peer" cluster info | grep -q 'cluster_known_nodes:[2-9]' && return 0
+  done
+  return 1
+}
+
+newcomer=
+if [ ! -s /data/nodes.conf ] && cluster_exists; then
+  newcomer=yes
   touch /tmp/waiting
   for second in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25 26 27 28 29 30; do
     still_expected || break
     sleep 1
   done
   rm -f /tmp/waiting
-  [ -n "$(working_peer)" ] && take_old_place &
 fi
-exec redis-server /etc/redis/redis.conf
+
+redis-server /etc/redis/redis.conf &
+server=$!
+trap 'kill -TERM "$server"' TERM INT
+[ -z "$newcomer" ] || take_old_place &
+while kill -0 "$server" 2>/dev/null; do
+  wait "$server"
+  code=$?
+done
+exit "${code:-1}"
