@@ -1,6 +1,6 @@
 import { cidrOf, type Cidr, formatCidr, overlaps, parseCidr } from '../../services/net/ip.ts'
 
-/** What a new cluster cuts networks from when its spec says nothing (row AL-03; larger cuts, see docs/design/network.md). */
+/** What a new cluster cuts networks from when its spec says nothing (row AL-03; larger cuts, since every node takes an address). */
 export const DEFAULT_POOLS: readonly string[] = ['10.0.0.0/8']
 export const DEFAULT_SUBNET_SIZE = 20
 

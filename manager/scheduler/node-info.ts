@@ -122,7 +122,7 @@ function reserved(task: Task): Resources | null {
 
 /**
  * Ports the node's engine binds for the task. In this version that is every published port, cluster-wide ones included:
- * they are reached at the nodes that run a task (docs/design/network.md).
+ * they are reached at the nodes that run a task.
  */
 export function boundPorts(task: Task): readonly string[] {
   const ports = task.endpoint?.ports.length ? task.endpoint.ports : task.endpoint?.spec?.ports
