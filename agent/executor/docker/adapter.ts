@@ -7,8 +7,14 @@ import type { CreateBody, ConnectBody, VolumeBody } from './body.ts'
 import { splitFrames } from './demux.ts'
 import type { Engine } from './engine.ts'
 import { phaseOf } from './failure.ts'
+import { Gate } from './gate.ts'
 import { CLUSTER, NODE_ID, TASK_ID } from './labels.ts'
 
+/**
+ * Containers the engine creates or starts at once. It does them one after the other for the most part; asked for a
+ * hundred at once, each would take as long as all and run into its time limit.
+ */
+const MAX_STARTING = 8
 /** Beyond the container's own grace, for the kill that follows it. */
 const STOP_MARGIN_MS = 20_000
 
@@ -25,6 +31,7 @@ interface Listed {
 /** The engine calls the executor makes, one method each; all throw StatusError with the engine's message. */
 export class Adapter {
   readonly #engine: Engine
+  readonly #starting = new Gate(MAX_STARTING)
 
   constructor(engine: Engine) {
     this.#engine = engine
@@ -37,13 +44,15 @@ export class Adapter {
 
   /** The new container's id. */
   async create(name: string, body: CreateBody, platform: string): Promise<string> {
-    const created = await this.#engine.call<{ readonly Id: string }>({
-      operation: 'create container',
-      method: 'POST',
-      path: '/containers/create',
-      query: { name, ...(platform && { platform }) },
-      body,
-    })
+    const created = await this.#starting.run(() =>
+      this.#engine.call<{ readonly Id: string }>({
+        operation: 'create container',
+        method: 'POST',
+        path: '/containers/create',
+        query: { name, ...(platform && { platform }) },
+        body,
+      }),
+    )
     return created.Id
   }
 
@@ -53,11 +62,10 @@ export class Adapter {
   }
 
   async start(id: string): Promise<void> {
-    await this.#engine.call({
-      operation: 'start container',
-      method: 'POST',
-      path: `/containers/${id}/start`,
-    })
+    const path = `/containers/${id}/start`
+    await this.#starting.run(() =>
+      this.#engine.call({ operation: 'start container', method: 'POST', path }),
+    )
   }
 
   /** Stop signal, the container's grace, SIGKILL. A container that does not run is stopped. */

@@ -35,11 +35,14 @@ export async function followEvents(
 ): Promise<void> {
   const { clock, log, metrics } = deps
   const backoff = new Backoff(deps.random, { firstMs: 200, maxMs: 2_000 })
+  let down = false
   while (!signal.aborted) {
     try {
       const stream = await deps.open(signal)
       metrics.engineUp(true)
       backoff.reset()
+      if (down) log.info('the engine is back')
+      down = false
       onChange(undefined)
       for await (const event of readJsonLines<EngineEvent>(stream)) {
         const action = event.Action?.split(':')[0] ?? ''
@@ -53,7 +56,9 @@ export async function followEvents(
     } catch (error) {
       if (signal.aborted) return
       metrics.engineUp(false)
-      log.warn('engine events cannot be read', { error: messageOf(error) })
+      // One line an outage, not one a try.
+      if (!down) log.warn('engine events cannot be read', { error: messageOf(error) })
+      down = true
     }
     metrics.eventStreamRestarted()
     await sleep(clock, backoff.nextMs(), signal).catch(() => undefined)

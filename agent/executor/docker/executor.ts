@@ -44,7 +44,7 @@ export class DockerExecutor implements Executor {
   readonly #files: TaskFiles
   /** Tasks whose containers ran out of memory and are not removed yet. */
   readonly #outOfMemory = new Set<string>()
-  #apiVersion: string | undefined
+  #apiVersion: Promise<string> | undefined
 
   constructor(deps: DockerExecutorDeps) {
     this.#deps = deps
@@ -99,7 +99,7 @@ export class DockerExecutor implements Executor {
 
   async describe(): Promise<NodeDescription> {
     const [info, version] = await Promise.all([this.#adapter.info(), this.#adapter.version()])
-    this.#apiVersion = version.ApiVersion
+    this.#apiVersion = Promise.resolve(version.ApiVersion)
     const description = describeNode(info, version)
     const { engine } = description
     if (engine) this.#deps.metrics.engineInfo(engine)
@@ -120,8 +120,15 @@ export class DockerExecutor implements Executor {
     }
   }
 
-  async #version(): Promise<string> {
-    this.#apiVersion ??= (await this.#adapter.version()).ApiVersion
+  /** Asked once, however many tasks wait for it; again after a failure. */
+  #version(): Promise<string> {
+    this.#apiVersion ??= this.#adapter
+      .version()
+      .then(({ ApiVersion }) => ApiVersion)
+      .catch((error: unknown) => {
+        this.#apiVersion = undefined
+        throw error
+      })
     return this.#apiVersion
   }
 }

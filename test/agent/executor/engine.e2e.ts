@@ -43,6 +43,7 @@ function startWorker() {
   const log = new MemoryLog()
   const metrics = new AgentMetrics(new Registry())
   const networks = new FakeNetworks()
+  networks.prepare = async () => networking
   const objects = new ObjectStore(nodeId)
   const base = { clock: systemClock, random: systemRandom, log, metrics, networks, nodeId }
   const executor = new DockerExecutor({
@@ -63,6 +64,12 @@ function startWorker() {
   return { worker, executor, objects, log }
 }
 
+/** Networks the next tasks join. */
+let networking: Awaited<ReturnType<FakeNetworks['prepare']>> = {
+  attachments: [],
+  dns: [],
+  resolvConf: undefined,
+}
 let on = startWorker()
 let revision = 0
 const held = new Map<string, Task>()
@@ -88,7 +95,7 @@ async function until(id: string, ...states: readonly TaskState[]): Promise<TaskS
     if (status && states.includes(status.state)) return status
     if (Date.now() > deadlineMs) {
       throw new Error(
-        `task is ${stateName(status?.state ?? 0)} (${status?.error}), waited for ${states.map(stateName)}`,
+        `task is ${stateName(status?.state ?? 0)} (${status?.error}), waited for ${states.map(stateName).join()}`,
       )
     }
     await new Promise(resolve => setTimeout(resolve, 25))
@@ -296,6 +303,64 @@ t.test('secrets and configs are files on a tmpfs, with owner, mode and templates
   await until(one.id, TaskState.SHUTDOWN)
   await new Promise(resolve => setTimeout(resolve, 200))
   t.strictSame(await systemPrivateFiles.list(`${runDir}/files`), [], 'wiped')
+})
+
+t.test('two networks with given addresses and MACs, names from a given resolv.conf', async t => {
+  for (const [name, subnet] of [
+    ['e2e-neta', '10.231.1.0/24'],
+    ['e2e-netb', '10.231.2.0/24'],
+  ] as const) {
+    await docker.createNetwork({
+      Name: name,
+      Driver: 'bridge',
+      IPAM: { Driver: 'default', Config: [{ Subnet: subnet }] },
+    })
+    t.teardown(() => docker.getNetwork(name).remove())
+  }
+  networking = {
+    attachments: [
+      {
+        networkId: 'a',
+        engineNetwork: 'e2e-neta',
+        address: '10.231.1.77',
+        mac: '02:42:0a:e7:01:4d',
+      },
+      {
+        networkId: 'b',
+        engineNetwork: 'e2e-netb',
+        address: '10.231.2.77',
+        mac: '02:42:0a:e7:02:4d',
+      },
+    ],
+    dns: ['10.231.1.1'],
+    resolvConf: 'nameserver 10.231.1.1\n',
+  }
+  const networks = [
+    { networkId: 'a', address: '10.231.1.77' },
+    { networkId: 'b', address: '10.231.2.77' },
+  ]
+  const one = task(
+    { args: ['sh', '-c', 'cat /etc/resolv.conf; sleep 100'], dns: { search: ['corp'] } },
+    { networks },
+  )
+  assign(one)
+  const status = await until(one.id, TaskState.RUNNING)
+  const inspect = await docker.getContainer(status.container?.containerId ?? '').inspect()
+  t.match(inspect.NetworkSettings.Networks, {
+    'e2e-neta': { IPAddress: '10.231.1.77', MacAddress: '02:42:0a:e7:01:4d' },
+    'e2e-netb': { IPAddress: '10.231.2.77', MacAddress: '02:42:0a:e7:02:4d' },
+  })
+  await new Promise(resolve => setTimeout(resolve, 300))
+  t.strictSame(await readLog(one, { tail: -1 }), ['nameserver 10.231.1.1', 'search corp'])
+  assign({ ...one, desiredState: TaskState.REMOVE })
+  for (
+    let waited = 0;
+    waited < 100 && (await on.executor.list()).some(({ taskId }) => taskId === one.id);
+    waited++
+  ) {
+    await new Promise(resolve => setTimeout(resolve, 50))
+  }
+  networking = { attachments: [], dns: [], resolvConf: undefined }
 })
 
 t.test('logs: both streams, tail, follow, terminal', async t => {
