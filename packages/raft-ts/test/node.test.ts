@@ -285,3 +285,42 @@ t.test(
     t.strictSame((await readLog(disk, 'data/wal')).base, { index: 40, term: 3 })
   },
 )
+
+t.test(
+  'a snapshot that fails is tried again after ever longer pauses, with a line each',
+  async t => {
+    const c = new Cluster()
+    const lines: object[] = []
+    const log = {
+      info: () => undefined,
+      warn: () => undefined,
+      error: (text: string, fields?: object) => lines.push({ text, ...fields }),
+    }
+    const leader = await c.start([1], { snapshotEntries: 5, log })
+    const machine = c.machines.get(1) as Machine
+    const take = machine.snapshot.bind(machine)
+    let attempts = 0
+    machine.snapshot = () => {
+      attempts++
+      return Promise.reject(new Error('no room')) as unknown as Uint8Array
+    }
+    for (let i = 0; i < 300; i++) await c.during(leader.propose(bytes(`entry ${i}`)), 10)
+    t.equal(attempts, 2, 'at once and after a second')
+    await c.pass(5000)
+    t.equal(attempts, 4, 'after another two and four seconds')
+    const text = 'could not take a snapshot; the log grows until one succeeds'
+    t.strictSame(
+      lines,
+      [1000, 2000, 4000, 8000].map((retryMs, i) => ({
+        text,
+        error: 'Error: no room',
+        failures: i + 1,
+        retryMs,
+      })),
+    )
+    machine.snapshot = take
+    await c.pass(8100)
+    t.equal(leader.status().snapshotIndex, leader.status().appliedIndex)
+    t.equal(lines.length, 4)
+  },
+)

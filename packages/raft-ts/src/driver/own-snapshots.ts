@@ -6,6 +6,10 @@ import type { SnapshotStore } from '../wal/snapshot-store.ts'
 import type { Wal } from '../wal/wal.ts'
 import type { Loop } from './loop.ts'
 
+/** After a failure, in election timeouts: the first wait, doubled with each further failure, and the longest. */
+const FIRST_BACKOFF = 1
+const MAX_BACKOFF = 64
+
 /** Takes snapshots of our own state machine when the log has grown, and forgets what they cover. */
 export class OwnSnapshots {
   readonly #settings: Settings
@@ -15,6 +19,8 @@ export class OwnSnapshots {
   readonly #wal: Wal
   readonly #failed: (error: unknown) => void
   #running: Promise<void> | undefined
+  #failures = 0
+  #notBeforeMs = 0
 
   constructor(
     settings: Settings,
@@ -40,15 +46,18 @@ export class OwnSnapshots {
     const { log, membership } = this.#raft.state
     const term = log.termAt(log.applied)
     if (this.#running !== undefined || this.#loop.state !== 'running') return
-    if (!this.#isDue() || term === undefined) return
+    if (!this.#isDue() || term === undefined || this.#loop.nowMs < this.#notBeforeMs) return
     const meta = { index: log.applied, term, membership }
     // Captured within this turn, before anything more is applied.
     const data = this.#settings.stateMachine.snapshot()
     this.#running = this.#take(meta, data)
-      .catch((error: unknown) => {
-        this.#settings.log?.error('could not take a snapshot', { error: String(error) })
-      })
-      .then(() => {
+      .then(
+        () => {
+          this.#failures = 0
+        },
+        (error: unknown) => this.#backOff(error),
+      )
+      .finally(() => {
         this.#running = undefined
       })
   }
@@ -63,6 +72,19 @@ export class OwnSnapshots {
     const { snapshotEntries, snapshotLogBytes } = this.#settings
     const fresh = log.applied - (snapshot?.index ?? 0)
     return fresh >= snapshotEntries || (log.bytes >= snapshotLogBytes && fresh > 0)
+  }
+
+  /** The log goes on growing meanwhile, which is the lesser evil than encoding the whole state at every turn. */
+  #backOff(error: unknown): void {
+    const { electionTimeoutMs, log } = this.#settings
+    const factor = Math.min(FIRST_BACKOFF * 2 ** this.#failures++, MAX_BACKOFF)
+    const retryMs = factor * electionTimeoutMs
+    this.#notBeforeMs = this.#loop.nowMs + retryMs
+    log?.error('could not take a snapshot; the log grows until one succeeds', {
+      error: String(error),
+      failures: this.#failures,
+      retryMs,
+    })
   }
 
   async #take(meta: SnapshotMeta, captured: Uint8Array | Promise<Uint8Array>): Promise<void> {
