@@ -16,6 +16,8 @@ const OPTIONS: grpc.ClientOptions = {
   'grpc.initial_reconnect_backoff_ms': 100,
   'grpc.min_reconnect_backoff_ms': 100,
   'grpc.max_reconnect_backoff_ms': 1_000,
+  // Channels would share connections, and so the certificate of the first of them.
+  'grpc.use_local_subchannel_pool': 1,
   'grpc.max_receive_message_length': 64 * 1024 * 1024,
   'grpc.max_send_message_length': 64 * 1024 * 1024,
 }
@@ -49,6 +51,10 @@ export class Dialer {
     return this.#client('control', address, () => v1.Control)
   }
 
+  /**
+   * The next call makes a connection of its own, with the certificate that is valid then. Also the end of all: streams
+   * that are open end by themselves.
+   */
   close(): void {
     for (const client of this.#clients.values()) client.close()
     this.#clients.clear()

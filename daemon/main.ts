@@ -10,6 +10,7 @@ import { systemRandom } from '../runtime/random.ts'
 
 import { daemonCommand, resolveConfig, splitAddress } from './config.ts'
 import { serveControlSocket, socketPath } from './control-socket.ts'
+import { clusterMetrics } from './http/cluster-metrics.ts'
 import { discoverTargets } from './http/discovery.ts'
 import { httpServer } from './http/server.ts'
 import { SkeinNode } from './node.ts'
@@ -47,7 +48,7 @@ async function main(): Promise<void> {
   const socket = await serveControlSocket(node, { config, log, clock: systemClock, registry })
   const http = httpServer({
     registry: () => Registry.merge([registry, node.registry]),
-    clusterRegistry: () => undefined,
+    clusterRegistry: clusterMetrics(() => node.membership?.managing?.manager.store),
     targets: () => {
       const store = node.membership?.managing?.manager.store
       if (!store) throw new StatusError('Unavailable', 'this node is not a manager; ask a manager')

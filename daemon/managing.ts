@@ -104,6 +104,7 @@ export class Managing {
   /** From now on new connections see the node's present certificate. */
   certificateChanged(): void {
     this.#credentials.replace(this.#options.identity())
+    this.#proxy.close()
   }
 
   async stop(): Promise<void> {

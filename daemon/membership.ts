@@ -233,6 +233,7 @@ export class Membership {
     this.#identity = identity
     await saveIdentity(fs, identityDir, identity)
     this.#managing?.certificateChanged()
+    this.#dialer.close()
     if (identity.role === before) return
     log.info('the role of this node changed', { from: before, to: identity.role })
     if (identity.role === 'manager') await this.#beManager(false)

@@ -1,6 +1,7 @@
 // One manager: its part in Raft, and, while it leads, the loops that run the cluster. What it serves is plain handlers;
 // the daemon puts them on the wire and passes calls that only a leader may answer on to it.
 import type { Registry } from 'prom-client'
+import type { Task } from '../proto/index.ts'
 import type { Caller, HandlersOf } from '../proto/service.ts'
 import { StatusError, messageOf } from '../runtime/errors.ts'
 import type { Log } from '../runtime/log.ts'
@@ -9,10 +10,11 @@ import { controlHandlers } from './controlapi/control.ts'
 import type { Dispatcher } from './dispatcher/dispatcher.ts'
 import { logsHandlers } from './logbroker/logs.ts'
 import type { LeaderDeps, LeaderLoop } from './loop.ts'
-import { explainTask, leaderLoops } from './loops.ts'
+import { leaderLoops } from './loops.ts'
 import { RoleLoop, type RaftGroup } from './role/loop.ts'
+import { explain } from './scheduler/explain.ts'
 import { RaftMember, type RaftMemberOptions } from './state/raft/member.ts'
-import type { Store, Tx } from './state/store/types.ts'
+import type { ReadTx, Store, Tx } from './state/store/types.ts'
 
 export interface ManagerOptions extends RaftMemberOptions {
   readonly nodeId: string
@@ -90,7 +92,12 @@ export class Manager {
     const { clock, random, registry, nodeId } = this.#options
     const deps = { store: this.store, clock, random, log: this.#log, registry }
     const raft = { status: () => this.#raftStatus() }
-    const control = { ...deps, nodeId: () => nodeId, raft, explain: explainTask }
+    const control = {
+      ...deps,
+      nodeId: () => nodeId,
+      raft,
+      explain: (tx: ReadTx, task: Task) => explain(task, tx),
+    }
     return {
       CA: caHandlers(deps),
       Control: controlHandlers(control),
@@ -98,11 +105,15 @@ export class Manager {
         session: (stream, caller) =>
           this.#leading(stream, dispatcher => dispatcher.session(peerOf(caller), stream)),
         stream: (stream, caller) => {
-          stream.onMessage(first =>
+          let attached = false
+          stream.onMessage(first => {
+            // From the first frame on the dispatcher listens; one that waited beside it is not another first.
+            if (attached) return
+            attached = true
             this.#leading(stream, dispatcher =>
               dispatcher.attachStream(peerOf(caller), first, stream),
-            ),
-          )
+            )
+          })
         },
       },
       Logs: logsHandlers({

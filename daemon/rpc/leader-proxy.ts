@@ -195,6 +195,7 @@ export class LeaderProxy {
     this.close()
     const client = new grpc.Client(address, this.#options.credentials, {
       'grpc.max_receive_message_length': MAX_RESPONSE_BYTES,
+      'grpc.use_local_subchannel_pool': 1,
       'grpc.keepalive_time_ms': 5_000,
       'grpc.keepalive_timeout_ms': 3_000,
       'grpc.initial_reconnect_backoff_ms': 100,

@@ -18,13 +18,12 @@ export function exposedPorts(task: Task): Record<string, object> {
 }
 
 /**
- * What the engine binds on the node: host-mode ports only (Swarm row EX-16). Ingress ports belong to the agent's packet
- * filter: bound by the engine too, the second task of a service on a node could never start.
+ * What the engine binds on the node: every published port, whatever its mode (Swarm row EX-16 for host mode). The
+ * scheduler never puts two tasks with one port on a node, see docs/decisions/0005-published-ports-on-the-tasks-node.md.
  */
 export function portBindings(task: Task): Record<string, readonly PortBody[]> {
   const bindings: Record<string, PortBody[]> = {}
   for (const port of publishedPorts(task)) {
-    if (port.mode !== PublishMode.HOST) continue
     const hostPort = port.published === 0 ? '' : String(port.published)
     ;(bindings[portKey(port)] ??= []).push({ HostIp: port.hostIp, HostPort: hostPort })
   }

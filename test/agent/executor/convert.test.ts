@@ -222,7 +222,7 @@ t.test('log driver', async t => {
   t.strictSame(HostConfig.LogConfig, { Type: 'journald', Config: { tag: 'x' } })
 })
 
-t.test('host ports are bound, ingress ports only exposed', async t => {
+t.test('published ports are bound on the node, whatever their mode', async t => {
   const ports = [
     { target: 80, published: 8_080, mode: PublishMode.HOST, hostIp: '127.0.0.1' },
     { target: 53, published: 0, protocol: PortProtocol.UDP, mode: PublishMode.HOST },
@@ -234,6 +234,7 @@ t.test('host ports are bound, ingress ports only exposed', async t => {
   t.strictSame(made.HostConfig.PortBindings, {
     '80/tcp': [{ HostIp: '127.0.0.1', HostPort: '8080' }],
     '53/udp': [{ HostIp: '', HostPort: '' }],
+    '443/tcp': [{ HostIp: '', HostPort: '443' }],
   })
   const bound = boundPorts(aTask(task), {
     '80/tcp': [{ HostIp: '127.0.0.1', HostPort: '8080' }],
