@@ -42,7 +42,9 @@ export async function run(argv: readonly string[], outside: Outside): Promise<nu
   } catch (thrown) {
     const failure = failureOf(thrown)
     if (failure === undefined) return Exit.DONE
-    outside.stderr.write(failureText(failure))
+    // Who pressed Ctrl-C knows: only what goes on in the background is worth a word.
+    const isBare = failure.exit === Exit.INTERRUPTED && failure.next.length === 0
+    if (!isBare) outside.stderr.write(failureText(failure))
     if (globals?.debug === true) outside.stderr.write(`${traceOf(thrown)}\n`)
     return outside.interrupt.aborted ? Exit.INTERRUPTED : failure.exit
   } finally {
