@@ -405,10 +405,7 @@ export class Dispatcher implements LeaderLoop {
         const error = new StatusError('NotFound', 'this node was removed from the cluster')
         this.#end(session, error, 'removed')
       }
-    } else if (
-      before &&
-      (before.role !== after.role || JSON.stringify(before.spec) !== JSON.stringify(after.spec))
-    ) {
+    } else if (before && concernsNode(before, after)) {
       const session = this.#sessions.get(id)
       if (session?.open) session.send({ node: after })
     }
@@ -476,6 +473,15 @@ function concernsAgent(change: Extract<Change, { kind: 'task' }>): boolean {
     before.startAfterMs !== after.startAfterMs ||
     isLive(before) !== isLive(after) ||
     assigned !== observedState(before) >= TaskState.ASSIGNED
+  )
+}
+
+/** Whether a node has to know of its object's change: what it is to be, is, and whether it is one of the managers. */
+function concernsNode(before: Node, after: Node): boolean {
+  return (
+    before.role !== after.role ||
+    (before.manager === null) !== (after.manager === null) ||
+    JSON.stringify(before.spec) !== JSON.stringify(after.spec)
   )
 }
 
