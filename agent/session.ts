@@ -61,7 +61,11 @@ export interface SessionStatus {
   readonly connected: boolean
   readonly address: string
   readonly sessionId: string
+  /** Why there is no session; empty while there is one. */
+  readonly error: string
 }
+
+const NO_SESSION: SessionStatus = { connected: false, address: '', sessionId: '', error: '' }
 
 /** Keeps one session with the leading manager, for as long as the agent runs. */
 export class Session {
@@ -70,7 +74,7 @@ export class Session {
   readonly #backoff: Backoff
   #duplex: Duplex<ManagerMessage, AgentMessage> | undefined
   #finish: ((reason: SessionFailure, error?: StatusError) => void) | undefined
-  #status: SessionStatus = { connected: false, address: '', sessionId: '' }
+  #status: SessionStatus = NO_SESSION
   #running: Promise<void> | undefined
 
   constructor(deps: SessionDeps) {
@@ -153,7 +157,8 @@ export class Session {
     const outcome = await conversation.run()
     this.#finish = undefined
     this.#duplex = undefined
-    this.#status = { connected: false, address: '', sessionId: '' }
+    const why = outcome.error === undefined ? '' : `${address}: ${outcome.error.message}`
+    this.#status = { ...NO_SESSION, error: why || this.#status.error }
     metrics.connected(false)
     const openMs = outcome.openedMs === undefined ? 0 : clock.monotonic() - outcome.openedMs
     if (outcome.openedMs !== undefined) this.#deps.closed()
@@ -268,7 +273,12 @@ class Conversation {
     this.#openedMs = clock.monotonic()
     this.#ackedMs = this.#openedMs
     this.#heartbeatMs = Math.max(MIN_HEARTBEAT_MS, welcome.heartbeatMs)
-    this.#onStatus({ connected: true, address: this.#address, sessionId: welcome.sessionId })
+    this.#onStatus({
+      connected: true,
+      address: this.#address,
+      sessionId: welcome.sessionId,
+      error: '',
+    })
     metrics.connected(true)
     log.info('session opened', { manager: this.#address, session: welcome.sessionId })
     if (welcome.node) this.#deps.node(welcome.node)

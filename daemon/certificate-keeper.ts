@@ -1,6 +1,6 @@
 import { Counter, Gauge, type Registry } from 'prom-client'
 import type { Identity } from '../agent/identity/identity.ts'
-import { planRenewal, renewIdentity } from '../agent/identity/renewal.ts'
+import { planRenewal } from '../agent/identity/renewal.ts'
 import type { Clock } from '../runtime/clock.ts'
 import { messageOf } from '../runtime/errors.ts'
 import type { Log } from '../runtime/log.ts'
@@ -15,6 +15,8 @@ export interface CertificateKeeperDeps {
   readonly identity: () => Identity
   /** host:port of managers to ask. */
   readonly managers: () => readonly string[]
+  /** Asks the managers for a new certificate. @throws StatusError when none gives one */
+  readonly renew: (identity: Identity, managers: readonly string[]) => Promise<Identity>
   readonly renewed: (identity: Identity) => Promise<void>
 }
 
@@ -71,7 +73,7 @@ export class CertificateKeeper {
   }
 
   async #pass(): Promise<void> {
-    const { clock, log, managers, renewed } = this.#deps
+    const { clock, log, managers, renew, renewed } = this.#deps
     const identity = this.#deps.identity()
     const plan = planRenewal(identity, clock.now(), this.#jitter, this.#wanted)
     switch (plan.kind) {
@@ -83,7 +85,7 @@ export class CertificateKeeper {
       case 'renew':
         log.info('renewing the certificate', { reason: plan.reason })
         try {
-          await renewed(await renewIdentity(identity, managers()))
+          await renewed(await renew(identity, managers()))
           this.#renewals.inc({ result: 'ok' })
         } catch (error) {
           this.#renewals.inc({ result: 'failed' })

@@ -44,6 +44,7 @@ const DEFAULTS: DaemonConfig = {
 export function daemonCommand(): Command {
   return new Command('skein daemon')
     .description('Run the node: the agent always, the manager while the node has that role.')
+    .showHelpAfterError('See: skein daemon --help')
     .option('--config <file>', 'configuration file (YAML)', '/etc/skein/skein.yml')
     .option('--data-dir <dir>', `state directory (default: ${DEFAULTS.dataDir})`)
     .option('--run-dir <dir>', `sockets and secrets (default: ${DEFAULTS.runDir})`)
@@ -90,7 +91,7 @@ export function resolveConfig(
     if (env[name] !== undefined) assign(key, env[name], name)
   }
   for (const [key, value] of Object.entries(flags)) {
-    if (key !== 'config' && value !== undefined) assign(key, value, `--${key}`)
+    if (key !== 'config' && value !== undefined) assign(key, value, `--${kebab(key)}`)
   }
   return config as unknown as DaemonConfig
 }

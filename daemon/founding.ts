@@ -25,8 +25,6 @@ export interface Founding {
 
 const TASK_HISTORY_LIMIT = 5
 const CERTIFICATE_VALIDITY_MS = 90 * 24 * 3_600_000
-const DEFAULT_POOL = '10.128.0.0/9'
-const DEFAULT_SUBNET_SIZE = 24
 
 /** The objects a new cluster begins with: the cluster itself and its first manager's node. */
 export function foundingObjects(founding: Founding): { cluster: Cluster; node: Node } {
@@ -38,9 +36,9 @@ export function foundingObjects(founding: Founding): { cluster: Cluster; node: N
       taskHistoryLimit: request.taskHistoryLimit || TASK_HISTORY_LIMIT,
       certificateValidityMs: request.certificateValidityMs || CERTIFICATE_VALIDITY_MS,
       heartbeatMs: request.heartbeatMs,
-      defaultAddressPools:
-        request.defaultAddressPools.length > 0 ? request.defaultAddressPools : [DEFAULT_POOL],
-      defaultSubnetSize: request.defaultSubnetSize || DEFAULT_SUBNET_SIZE,
+      // Empty and 0: the allocator's own.
+      defaultAddressPools: request.defaultAddressPools,
+      defaultSubnetSize: request.defaultSubnetSize,
     },
     rootCa,
   })

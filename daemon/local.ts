@@ -16,7 +16,7 @@ export function localHandlers(node: SkeinNode, config: DaemonConfig): HandlersOf
         return { ...base, state: error === undefined ? 'inactive' : 'error', error: error ?? '' }
       const { identity, place, working, managing } = membership
       const status = working?.agent.status()
-      const problems = [...(status?.networkProblems ?? [])]
+      const problems = [status?.error ?? '', ...(status?.networkProblems ?? [])].filter(Boolean)
       return {
         ...base,
         state: 'active',

@@ -1,7 +1,9 @@
 // `skein daemon`: the one process on a host. Puts the effects in, starts the node, and dies loudly when it must.
 import { readFile } from 'node:fs/promises'
 import { setFlagsFromString } from 'node:v8'
-import { Registry } from 'prom-client'
+import { CommanderError } from 'commander'
+import { Registry, collectDefaultMetrics } from 'prom-client'
+import { hostCommands } from '../agent/network/commands.ts'
 import { systemClock } from '../runtime/clock.ts'
 import { StatusError, messageOf } from '../runtime/errors.ts'
 import { systemFs } from '../runtime/fs.ts'
@@ -20,6 +22,8 @@ import { VERSION } from './version.ts'
 setFlagsFromString('--max-semi-space-size=2')
 
 const STOP_LIMIT_MS = 25_000
+/** As docker run: the program was called wrongly, or could not begin. */
+const BAD_USAGE = 125
 
 async function main(): Promise<void> {
   const command = daemonCommand().exitOverride().version(VERSION).parse()
@@ -27,6 +31,7 @@ async function main(): Promise<void> {
   const config = resolveConfig(flags, process.env, await configFile(String(flags['config'])))
   const log = jsonLog(config.logLevel)
   const registry = new Registry()
+  collectDefaultMetrics({ register: registry })
   const die = (reason: string, error: unknown): void => {
     log.error(reason, {
       error: messageOf(error),
@@ -43,11 +48,13 @@ async function main(): Promise<void> {
     clock: systemClock,
     random: systemRandom,
     fs: systemFs,
+    commands: hostCommands,
+    processRegistry: registry,
     onFatal: error => die('the manager cannot go on', error),
   })
   const socket = await serveControlSocket(node, { config, log, clock: systemClock, registry })
   const http = httpServer({
-    registry: () => Registry.merge([registry, node.registry]),
+    registry: () => node.registry,
     clusterRegistry: clusterMetrics(() => node.membership?.managing?.manager.store),
     targets: () => {
       const store = node.membership?.managing?.manager.store
@@ -98,8 +105,8 @@ async function configFile(name: string): Promise<{ name: string; text: string } 
 }
 
 main().catch((error: unknown) => {
-  if ((error as { code?: string }).code === 'commander.helpDisplayed') process.exit(0)
-  if ((error as { code?: string }).code === 'commander.version') process.exit(0)
+  // Commander has told what is wrong, or what was asked for.
+  if (error instanceof CommanderError) process.exit(error.exitCode === 0 ? 0 : BAD_USAGE)
   process.stderr.write(`Error: ${messageOf(error)}\n`)
-  process.exit(error instanceof StatusError ? 1 : 125)
+  process.exit(error instanceof StatusError ? 1 : BAD_USAGE)
 })

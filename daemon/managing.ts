@@ -27,6 +27,8 @@ export interface ManagingOptions {
   readonly random: Random
   readonly log: Log
   readonly registry: Registry
+  /** Where calls are counted, whichever listener they came by. */
+  readonly processRegistry: Registry
   readonly metrics: StateMetrics
   /** The node's identity as it is now. */
   readonly identity: () => Identity
@@ -120,12 +122,12 @@ export class Managing {
   }
 
   #serve(plain: ManagerHandlers): grpc.Server {
-    const { clock, log, registry } = this.#options
+    const { clock, log, processRegistry } = this.#options
     const server = createRpcServer()
     const rpc: RpcOptions = {
       clock,
       log,
-      registry,
+      registry: processRegistry,
       identify: certificateIdentifier({
         roots: () => this.#options.identity().rootPems,
         clusterId: () => this.#options.identity().clusterId,

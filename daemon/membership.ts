@@ -1,8 +1,9 @@
 // A node's part in one cluster, from the moment it enters until it exits: the agent always, the manager while the
 // certificate says so. Role and certificate change while it runs.
-import { Registry, collectDefaultMetrics } from 'prom-client'
+import { Registry } from 'prom-client'
 import { saveIdentity, trustOf, type Identity } from '../agent/identity/identity.ts'
-import { desiredRole } from '../agent/identity/renewal.ts'
+import { desiredRole, renewIdentity } from '../agent/identity/renewal.ts'
+import type { Commands } from '../agent/network/commands.ts'
 import { stateMetrics, type StateMetrics } from '../manager/state/metrics.ts'
 import { unary } from '../proto/call.ts'
 import { NodeRole, type Node } from '../proto/index.ts'
@@ -11,6 +12,7 @@ import { sleep, type Clock } from '../runtime/clock.ts'
 import { StatusError, hasCode, messageOf } from '../runtime/errors.ts'
 import type { Fs } from '../runtime/fs.ts'
 import type { Log } from '../runtime/log.ts'
+import { Loop } from '../runtime/loop.ts'
 import type { Random } from '../runtime/random.ts'
 import { CertificateKeeper } from './certificate-keeper.ts'
 import { splitAddress, type DaemonConfig } from './config.ts'
@@ -26,6 +28,10 @@ export interface NodeDeps {
   readonly random: Random
   readonly fs: Fs
   readonly log: Log
+  /** The host's network tools. */
+  readonly commands: Commands
+  /** Series that outlive a part in a cluster: of the process, and of gRPC on every listener. */
+  readonly processRegistry: Registry
   /** The process must die: its log cannot be trusted or written. */
   readonly onFatal: (error: Error) => void
 }
@@ -38,7 +44,7 @@ export interface MembershipOptions extends NodeDeps {
   readonly exclusive: (work: () => Promise<void>) => Promise<void>
 }
 
-const JOIN_RETRY_MS = 500
+const GROUP_LOOK_MS = 500
 const JOIN_CALL_MS = 40_000
 const LEAVE_CALL_MS = 15_000
 
@@ -49,6 +55,7 @@ export class Membership {
   readonly #credentials: ReturnType<typeof clientCredentials>
   readonly #dialer: Dialer
   readonly #keeper: CertificateKeeper
+  readonly #groupLoop: Loop
   readonly #ended = new AbortController()
   #identity: Identity
   #working: Working | undefined
@@ -58,15 +65,21 @@ export class Membership {
   constructor(options: MembershipOptions) {
     this.#options = options
     this.#identity = options.identity
-    collectDefaultMetrics({ register: this.registry })
     this.#metrics = stateMetrics(this.registry)
     this.#credentials = clientCredentials(() => trustOf(this.#identity))
     this.#dialer = new Dialer(this.#credentials)
+    this.#groupLoop = new Loop({
+      ...options,
+      name: 'raft group',
+      everyMs: GROUP_LOOK_MS,
+      pass: () => this.#keepInGroup(),
+    })
     this.#keeper = new CertificateKeeper({
       ...options,
       registry: this.registry,
       identity: () => this.#identity,
       managers: () => this.managers(),
+      renew: renewIdentity,
       renewed: renewed => options.exclusive(() => this.#adopt(renewed)),
     })
   }
@@ -127,8 +140,9 @@ export class Membership {
   /** Ends everything but the containers. A leader hands over first. */
   async exit(): Promise<void> {
     this.#ended.abort(new StatusError('Cancelled', 'the node stops'))
-    // Not awaited: a renewal that runs waits for the turn this is, and finds that it is not wanted any more.
+    // Not awaited: what runs in them waits for the turn this is, and finds that it is not wanted any more.
     void this.#keeper.stop()
+    void this.#groupLoop.stop()
     await this.#working?.stop()
     await this.#managing?.stop()
     this.#dialer.close()
@@ -188,33 +202,57 @@ export class Membership {
       address: this.ownAddress,
       bootstrap,
     })
-    if (!bootstrap) void this.#enterGroup(this.#managing)
+    if (!bootstrap) this.#groupLoop.trigger()
   }
 
-  /** Asks to be a member of the Raft group until it is; a member with this address needs nothing. */
-  async #enterGroup(managing: Managing): Promise<void> {
-    const { clock, log } = this.#options
-    const { signal } = this.#ended
+  /**
+   * One look at this manager's place in the Raft group: it asks to be let in until it is, under its present address. A
+   * member that was taken out and is to be a manager again starts anew: ids never come back.
+   */
+  async #keepInGroup(): Promise<void> {
+    const managing = this.#managing
+    if (!managing) return
+    const { id: raftId, members, removed } = managing.manager.member.status()
+    const isWanted = this.#node?.spec?.role !== NodeRole.WORKER
+    if (removed) {
+      if (isWanted) await this.#options.exclusive(() => this.#startAnew(managing))
+      return
+    }
     const address = this.ownAddress
-    const isIn = (): boolean => {
-      const { id, members } = managing.manager.member.status()
-      return members.some(
-        member => member.id === id && member.address === address && !member.learner,
-      )
-    }
-    while (!isIn() && !signal.aborted && this.#managing === managing) {
-      for (const manager of this.managers().filter(other => other !== address)) {
-        const client = this.#dialer.raft(manager)
-        const { id: raftId } = managing.manager.member.status()
-        try {
-          await unary(client, client.join, { raftId, address }, { timeoutMs: JOIN_CALL_MS, signal })
-          return
-        } catch (error) {
-          log.warn('not a member of the managers yet', { manager, error: messageOf(error) })
-        }
+    const self = members.find(member => member.id === raftId)
+    if (!isWanted || (self?.address === address && !self.learner)) return
+    await this.#askToJoin(raftId, address)
+  }
+
+  async #askToJoin(raftId: number, address: string): Promise<void> {
+    const { signal } = this.#ended
+    for (const manager of this.managers().filter(other => other !== address)) {
+      const client = this.#dialer.raft(manager)
+      try {
+        await unary(client, client.join, { raftId, address }, { timeoutMs: JOIN_CALL_MS, signal })
+        return
+      } catch (error) {
+        if (signal.aborted) return
+        this.#options.log.warn('not a member of the managers yet', {
+          manager,
+          error: messageOf(error),
+        })
       }
-      await sleep(clock, JOIN_RETRY_MS, signal).catch(() => undefined)
     }
+  }
+
+  async #startAnew(managing: Managing): Promise<void> {
+    if (this.#ended.signal.aborted || this.#managing !== managing) return
+    this.#options.log.info('this manager was taken out of the group and enters it again')
+    await this.#stopManaging()
+    await this.#beManager(false)
+  }
+
+  async #stopManaging(): Promise<void> {
+    const managing = this.#managing
+    this.#managing = undefined
+    await managing?.stop()
+    await forgetMember(this.#options.fs, this.#options.config.dataDir)
   }
 
   #nodeChanged(node: Node): void {
@@ -223,12 +261,13 @@ export class Membership {
     // A manager that is to be none waits until it is out of the group: before that its vote may be needed.
     const isDue = wanted === 'manager' || node.manager === null
     this.#keeper.want(isDue ? wanted : this.#identity.role)
+    this.#groupLoop.trigger()
   }
 
   /** A new certificate: the same role goes on with it, another role changes what this node is. */
   async #adopt(identity: Identity): Promise<void> {
     if (this.#ended.signal.aborted) return
-    const { fs, config, log, identityDir } = this.#options
+    const { fs, log, identityDir } = this.#options
     const before = this.#identity.role
     this.#identity = identity
     await saveIdentity(fs, identityDir, identity)
@@ -237,12 +276,7 @@ export class Membership {
     if (identity.role === before) return
     log.info('the role of this node changed', { from: before, to: identity.role })
     if (identity.role === 'manager') await this.#beManager(false)
-    else {
-      const managing = this.#managing
-      this.#managing = undefined
-      await managing?.stop()
-      await forgetMember(fs, config.dataDir)
-    }
+    else await this.#stopManaging()
     this.#working?.agent.describe()
   }
 }

@@ -1,7 +1,7 @@
 // A node's life: of no cluster until it founds or joins one, and again when it leaves. One such change at a time.
 import { join } from 'node:path'
 import { networkInterfaces } from 'node:os'
-import { Registry, collectDefaultMetrics } from 'prom-client'
+import { Registry } from 'prom-client'
 import {
   createKey,
   createRequest,
@@ -36,14 +36,12 @@ const JOIN_LIMIT_MS = 60_000
 
 export class SkeinNode {
   readonly #deps: NodeDeps
-  readonly #idle = new Registry()
   #membership: Membership | undefined
   #error: string | undefined
   #turn: Promise<unknown> = Promise.resolve()
 
   constructor(deps: NodeDeps) {
     this.#deps = deps
-    collectDefaultMetrics({ register: this.#idle })
   }
 
   /** The node's part in its cluster; undefined while it is of none. */
@@ -56,8 +54,12 @@ export class SkeinNode {
     return this.#error
   }
 
+  /** Every series this process has now. */
   get registry(): Registry {
-    return this.#membership?.registry ?? this.#idle
+    const { processRegistry } = this.#deps
+    return this.#membership
+      ? Registry.merge([processRegistry, this.#membership.registry])
+      : processRegistry
   }
 
   /** Takes up what the state directory says. What is damaged there leaves the node without a cluster, and says why. */

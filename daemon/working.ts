@@ -6,7 +6,7 @@ import { Agent } from '../agent/agent.ts'
 import { DockerExecutor } from '../agent/executor/docker/executor.ts'
 import type { Identity } from '../agent/identity/identity.ts'
 import { AgentMetrics } from '../agent/metrics.ts'
-import { hostCommands } from '../agent/network/commands.ts'
+import type { Commands } from '../agent/network/commands.ts'
 import { Forwarder } from '../agent/network/dns/forward.ts'
 import { DnsServer } from '../agent/network/dns/server.ts'
 import { systemDnsSockets } from '../agent/network/dns/sockets.ts'
@@ -32,6 +32,7 @@ export interface WorkingOptions {
   readonly random: Random
   readonly fs: Fs
   readonly log: Log
+  readonly commands: Commands
   readonly registry: Registry
   readonly identity: Identity
   readonly dialer: Dialer
@@ -106,7 +107,7 @@ export class Working {
   }
 
   #buildNetworks(): OverlayNetworks {
-    const { config, clock, random, fs, log, registry } = this.#options
+    const { config, clock, random, fs, log, commands, registry } = this.#options
     const sockets = systemDnsSockets(clock)
     const metrics = new NetworkMetrics(registry)
     const networkLog = log.child({ room: 'network' })
@@ -123,9 +124,9 @@ export class Working {
       clock,
       random,
       log: networkLog,
-      commands: hostCommands,
+      commands,
       engine: dockerNetworkEngine(this.#docker, clock),
-      firewall: new Firewall(hostCommands),
+      firewall: new Firewall(commands),
       dns,
       metrics,
       nodeName: config.hostname,
@@ -133,8 +134,8 @@ export class Working {
   }
 
   async #hostFacts(): ReturnType<ConstructorParameters<typeof Agent>[0]['host']> {
-    const { config, address, isManager, log } = this.#options
-    const facts = await readHostFacts(hostCommands, address).catch((error: unknown) => {
+    const { config, address, isManager, log, commands } = this.#options
+    const facts = await readHostFacts(commands, address).catch((error: unknown) => {
       log.warn('the host’s network cannot be read', { error: messageOf(error) })
       return { underlayMtu: 0, hostRoutes: [] }
     })

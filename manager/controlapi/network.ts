@@ -111,6 +111,13 @@ function withOptions(spec: NetworkSpec): NetworkSpec {
       fail(`unknown option "${key}"; known are encrypted and ${MTU_OPTION}`)
     }
   }
+  if (encrypted) {
+    const name = spec.annotations?.name ?? ''
+    throw new StatusError(
+      'Unimplemented',
+      `network ${name}: encrypted networks are not supported by this version; leave out --opt encrypted, or run the service's own TLS`,
+    )
+  }
   return { ...spec, encrypted, mtu }
 }
 

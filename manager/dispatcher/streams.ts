@@ -103,6 +103,8 @@ function takeOver(
     },
     send: frame => stream.send(frame),
     end: error => stream.end(error),
+    pause: () => stream.pause?.(),
+    resume: () => stream.resume?.(),
     onEnd: listener => stream.onEnd(listener),
     onMessage(listener) {
       listen = listener

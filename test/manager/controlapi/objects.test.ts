@@ -44,10 +44,12 @@ t.test('networks: overlaps are refused naming both sides', async t => {
   await refused({ driverOptions: { colour: 'red' } }, /unknown option "colour"/)
   await refused({}, /the engine's own/, 'host')
   const { network } = await control.createNetwork(
-    networkSpec('c', { driverOptions: { encrypted: '', 'com.docker.network.driver.mtu': '1400' } }),
+    networkSpec('c', {
+      driverOptions: { encrypted: 'false', 'com.docker.network.driver.mtu': '1400' },
+    }),
     caller,
   )
-  t.match(network, { spec: { encrypted: true, mtu: 1400, driver: 'overlay' } })
+  t.match(network, { spec: { encrypted: false, mtu: 1400, driver: 'overlay' } })
   await control.createNetwork(networkSpec('in', { ingress: true }), caller)
   await t.rejects(control.createNetwork(networkSpec('in2', { ingress: true }), caller), {
     code: 'AlreadyExists',
