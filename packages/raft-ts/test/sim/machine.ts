@@ -4,16 +4,18 @@ import type { StateMachine } from '../../src/index.ts'
 export class Machine implements StateMachine {
   texts: string[] = []
   index = 0
-  onApply: (index: number, term: number, text: string) => void = () => undefined
+  onApply: (index: number, now: { term: number; text: string; previous: number }) => void = () =>
+    undefined
   onRestore: () => void = () => undefined
 
   apply(entries: readonly { index: number; term: number; data: Uint8Array }[]): readonly unknown[] {
     return entries.map(entry => {
       if (entry.index <= this.index) throw new Error(`entry ${entry.index} applied twice`)
       const text = new TextDecoder().decode(entry.data)
+      const previous = this.index
       this.index = entry.index
       this.texts.push(text)
-      this.onApply(entry.index, entry.term, text)
+      this.onApply(entry.index, { term: entry.term, text, previous })
       return `did ${text}`
     })
   }

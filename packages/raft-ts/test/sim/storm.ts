@@ -14,6 +14,7 @@ export function seeded(seed: number): () => number {
 }
 
 const STORM_MS = 6000
+const FIRST_LEARNER = 100
 
 /**
  * One life of a cluster: clients and faults for six seconds, then calm. Throws when a safety property is broken at any step,
@@ -34,6 +35,7 @@ export async function runSeed(seed: number): Promise<World> {
   await world.run(1500)
   clients(world)
   readers(world)
+  for (let id = 1; id <= world.climate.learners; id++) void grow(world, FIRST_LEARNER + id, false)
   faults(world, ids.length)
   await world.run(1500 + STORM_MS)
   await calm(world)
@@ -43,12 +45,19 @@ export async function runSeed(seed: number): Promise<World> {
 function drawClimate(random: () => number): Climate {
   const one = <T>(list: readonly T[]): T => list[Math.floor(random() * list.length)] as T
   return {
-    members: one([1, 3, 3, 3, 4, 5]),
+    members: one([1, 2, 3, 3, 3, 4, 5, 5]),
+    learners: one([0, 0, 0, 1, 2]),
+    temper: {
+      votes: one([0, 0, 0.3, 0.7]),
+      leaders: one([0, 0.3, 1]),
+      snapshots: one([0, 0.1, 0.5]),
+    },
     loss: one([0, 0.02, 0.1, 0.2]),
     duplicates: one([0, 0.05]),
     maxDelayMs: one([3, 20, 60]),
     maxDiskMs: one([0.5, 5, 25]),
     options: {
+      preVote: one([true, true, true, false]),
       snapshotEntries: one([8, 30, 1000]),
       snapshotTailEntries: one([0, 4, 20]),
       snapshotChunkBytes: one([64, 1024, 100_000]),
@@ -113,12 +122,12 @@ function faults(world: World, firstMembers: number): void {
     const host = world.pick([...world.hosts.values()])
     const dice = world.random()
     if (host === undefined) return
-    if (dice < 0.35) crashAndRestart(world, host, world.random() < 0.3 ? 5 : world.random() * 1200)
+    if (dice < 0.35) world.crashAndRestart(host, world.random() < 0.3 ? 5 : world.random() * 1200)
     else if (dice < 0.5) world.partition()
     else if (dice < 0.65) world.heal()
     else if (dice < 0.72) transfer(world)
     else if (dice < 0.8) unreachable(world)
-    else if (dice < 0.87 && nextId < firstMembers + 4) void grow(world, nextId++)
+    else if (dice < 0.87 && nextId < firstMembers + 4) void grow(world, nextId++, true)
     else if (dice < 0.94) void shrink(world)
     else host.node?.campaign()
   })
@@ -126,16 +135,7 @@ function faults(world: World, firstMembers: number): void {
   every(world, 900, () => {
     const leader = world.leader()
     if (leader !== undefined && world.random() < 0.5)
-      crashAndRestart(world, leader, world.random() * 20)
-  })
-}
-
-function crashAndRestart(world: World, host: Host, downMs: number): void {
-  if (host.node === undefined) return
-  world.crash(host)
-  const { life } = host
-  world.clock.after(downMs, () => {
-    if (host.life === life) world.start(host).catch(error => world.fail(error))
+      world.crashAndRestart(leader, world.random() * 20)
   })
 }
 
@@ -153,12 +153,12 @@ function unreachable(world: World): void {
   for (const { node } of world.live()) if (world.random() < 0.8) node?.reportUnreachable(leader.id)
 }
 
-async function grow(world: World, id: number): Promise<void> {
+async function grow(world: World, id: number, promote: boolean): Promise<void> {
   const host = world.addHost(id)
   try {
     await world.start(host)
     await world.leader()?.node?.addMember({ id, address: `host-${id}`, learner: true })
-    await world.leader()?.node?.promoteMember(id, { timeoutMs: 1500 })
+    if (promote) await world.leader()?.node?.promoteMember(id, { timeoutMs: 1500 })
     world.stats.changes++
   } catch (error) {
     expected(world, error)

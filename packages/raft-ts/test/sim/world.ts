@@ -1,7 +1,9 @@
 // A cluster of real RaftNodes on simulated disks, wires and time. Everything follows from the seed.
 import { decodeMessage, encodeMessage, MemoryFs, RaftNode, VirtualClock } from '../../src/index.ts'
 import type { Member, Message, RaftNodeOptions } from '../../src/index.ts'
+import { Checker } from './checker.ts'
 import { Machine } from './machine.ts'
+import { Nemesis, type Temper } from './nemesis.ts'
 
 export interface Climate {
   readonly members: number
@@ -9,6 +11,9 @@ export interface Climate {
   readonly duplicates: number
   readonly maxDelayMs: number
   readonly maxDiskMs: number
+  readonly temper: Temper
+  /** Learners that are never promoted. */
+  readonly learners: number
   readonly options: Partial<RaftNodeOptions>
 }
 
@@ -30,14 +35,21 @@ export class World {
   calm = false
   #side = new Map<number, number>()
   #cutLinks = new Set<string>()
-  readonly #leaders = new Map<number, number>()
-  readonly #history: { term: number; text: string }[] = []
+  #island = new Set<number>()
+  readonly #estranged = new Set<string>()
+  readonly #checker: Checker
+  readonly #nemesis: Nemesis
   readonly stats = { crashes: 0, proposed: 0, reads: 0, changes: 0, transfers: 0, installs: 0 }
   failure: Error | undefined
 
   constructor(random: () => number, climate: Climate) {
     this.random = random
     this.climate = climate
+    this.#nemesis = new Nemesis(this, climate.temper)
+    this.#checker = new Checker(
+      text => this.fail(new Error(text)),
+      id => votersOf(this.hosts.get(id)),
+    )
   }
 
   below(limit: number): number {
@@ -61,7 +73,7 @@ export class World {
 
   addHost(id: number): Host {
     const fs = new MemoryFs({
-      before: (operation, path) => this.#disk(id, operation, path),
+      before: (operation, path) => this.#disk(host, operation, path),
     })
     const host: Host = { id, fs, machine: new Machine(), node: undefined, life: 0 }
     this.hosts.set(id, host)
@@ -71,7 +83,7 @@ export class World {
   async start(host: Host, bootstrap?: readonly Member[]): Promise<void> {
     const life = ++host.life
     const machine = new Machine()
-    machine.onApply = (index, term, text) => this.#applied(host.id, index, term, text)
+    machine.onApply = (index, applied) => this.#checker.applied(host.id, index, applied)
     machine.onRestore = () => this.stats.installs++
     host.machine = machine
     const fs = host.fs.mount()
@@ -93,7 +105,7 @@ export class World {
           if (host.life === life) for (const m of messages) this.#post(m)
         },
         onChange: status => {
-          if (status.role === 'leader') this.#led(status.term, status.id)
+          if (status.role === 'leader') this.#checker.led(status.term, status.id)
         },
         onFatal: error => this.fail(error),
       },
@@ -111,6 +123,33 @@ export class World {
     host.fs.crash(this.random)
   }
 
+  crashAndRestart(host: Host, downMs: number): void {
+    if (host.node === undefined) return
+    this.crash(host)
+    const { life } = host
+    this.clock.after(downMs, () => {
+      if (host.life === life) this.start(host).catch(error => this.fail(error))
+    })
+  }
+
+  /** Cuts off some hosts from all others, until others are or the time is over. */
+  isolate(ids: readonly number[], durationMs: number): void {
+    const island = new Set(ids)
+    this.#island = island
+    this.clock.after(durationMs, () => {
+      if (this.#island === island) this.#island = new Set()
+    })
+  }
+
+  /** Two hosts do not hear each other for a while. */
+  estrange(a: number, b: number, durationMs: number): void {
+    const pairs = [`${a} ${b}`, `${b} ${a}`]
+    for (const pair of pairs) this.#estranged.add(pair)
+    this.clock.after(durationMs, () => {
+      for (const pair of pairs) this.#estranged.delete(pair)
+    })
+  }
+
   /** Splits the hosts in two at random, or cuts single directions. */
   partition(): void {
     if (this.random() < 0.6) for (const id of this.hosts.keys()) this.#side.set(id, this.below(2))
@@ -122,6 +161,8 @@ export class World {
   heal(): void {
     this.#side.clear()
     this.#cutLinks.clear()
+    this.#estranged.clear()
+    this.#island = new Set()
   }
 
   fail(error: unknown): void {
@@ -136,6 +177,8 @@ export class World {
   }
 
   #post(message: Message): void {
+    this.#checker.sent(message)
+    this.#nemesis.saw(message)
     const bytes = encodeMessage(message)
     const copies = this.calm ? 1 : this.random() < this.climate.duplicates ? 2 : 1
     for (let i = 0; i < copies; i++) {
@@ -147,34 +190,24 @@ export class World {
 
   #deliver(from: number, to: number, bytes: Uint8Array): void {
     if ((this.#side.get(from) ?? 0) !== (this.#side.get(to) ?? 0)) return
-    if (this.#cutLinks.has(`${from} ${to}`)) return
+    if (this.#island.has(from) !== this.#island.has(to)) return
+    const link = `${from} ${to}`
+    if (this.#cutLinks.has(link) || this.#estranged.has(link)) return
     this.hosts.get(to)?.node?.step(decodeMessage(bytes))
   }
 
-  async #disk(id: number, operation: string, _path: string): Promise<void> {
+  async #disk(host: Host, operation: string, path: string): Promise<void> {
+    if (operation === 'rename' && path.includes('/snap/')) this.#nemesis.sawSnapshot(host)
     if (operation !== 'write' && operation !== 'sync') return
-    const slow = id % 3 === 0 ? 3 : 1
+    const slow = host.id % 3 === 0 ? 3 : 1
     const delayMs = this.calm ? 0.2 : this.random() * this.climate.maxDiskMs * slow
     await new Promise<void>(resolve => this.clock.after(delayMs, resolve))
   }
+}
 
-  #led(term: number, id: number): void {
-    const other = this.#leaders.get(term)
-    if (other !== undefined && other !== id)
-      this.fail(new Error(`term ${term} has two leaders: ${other}, ${id}`))
-    this.#leaders.set(term, id)
-  }
-
-  #applied(id: number, index: number, term: number, text: string): void {
-    const known = this.#history[index]
-    if (known === undefined) this.#history[index] = { term, text }
-    else if (known.term !== term || known.text !== text)
-      this.fail(
-        new Error(
-          `member ${id} applied ${term}:${text} at ${index}, another ${known.term}:${known.text}`,
-        ),
-      )
-  }
+function votersOf(host: Host | undefined): number[] {
+  const members = host?.node?.status().members ?? []
+  return members.filter(m => !m.learner).map(m => m.id)
 }
 
 const settle = (): Promise<void> => new Promise(resolve => setImmediate(resolve))

@@ -1,0 +1,154 @@
+// What must hold whatever happens, judged from outside: from the messages members send and the entries they apply. A
+// fault shows at the first message that gives it away, long before two state machines differ.
+import type { Entry, Message } from '../../src/index.ts'
+
+interface Applied {
+  readonly term: number
+  readonly text: string
+  /** The index of the entry applied before. */
+  readonly previous: number
+}
+
+interface Known {
+  readonly entry: Entry
+  readonly previousTerm: number
+}
+
+/** What leader number `term` has shown of itself. */
+class Reign {
+  readonly leader: number
+  /** Terms of its entries, by index. */
+  readonly log: number[] = []
+  readonly acks = new Map<number, number>()
+  readonly voterSets = new Map<string, readonly number[]>()
+  announced = 0
+
+  constructor(leader: number) {
+    this.leader = leader
+  }
+
+  /** Whether a majority, in any configuration it has led, has vouched for `index`. Its own disk is given the benefit. */
+  hasQuorum(index: number): boolean {
+    return [...this.voterSets.values()].some(voters => {
+      const holds = (id: number): boolean => id === this.leader || (this.acks.get(id) ?? 0) >= index
+      return voters.filter(holds).length > voters.length / 2
+    })
+  }
+}
+
+export class Checker {
+  readonly #fail: (text: string) => void
+  readonly #votersOf: (id: number) => readonly number[]
+  readonly #votes = new Map<string, number>()
+  readonly #reigns = new Map<number, Reign>()
+  readonly #entries = new Map<string, Known>()
+  readonly #committed: { term: number; knownIn: number }[] = []
+  readonly #history: Applied[] = []
+
+  /** @param votersOf the voters as a member sees them now */
+  constructor(fail: (text: string) => void, votersOf: (id: number) => readonly number[]) {
+    this.#fail = fail
+    this.#votersOf = votersOf
+  }
+
+  /** raft.pdf figure 3, state machine safety. */
+  applied(id: number, index: number, now: Applied): void {
+    const known = this.#history[index]
+    if (known === undefined) this.#history[index] = now
+    else if (known.term !== now.term || known.text !== now.text || known.previous !== now.previous)
+      this.#fail(
+        `member ${id} applied at ${index} ${JSON.stringify(now)}, another ${JSON.stringify(known)}`,
+      )
+  }
+
+  /** Election safety. */
+  led(term: number, id: number): Reign {
+    const reign = this.#reigns.get(term) ?? new Reign(id)
+    if (reign.leader !== id) this.#fail(`term ${term} has two leaders: ${reign.leader}, ${id}`)
+    this.#reigns.set(term, reign)
+    return reign
+  }
+
+  sent(m: Message): void {
+    if (m.type === 'vote') this.#voted(m.from, m.term, m.from)
+    if (m.type === 'voteResponse' && !m.reject) this.#voted(m.from, m.term, m.to)
+    if ('commitTerm' in m && m.commitTerm > 0) this.#commit(m.commit, m.commitTerm, m.term)
+    if (m.type === 'appendResponse' && !m.reject) this.#acknowledged(m.from, m.term, m.index)
+    if (m.type === 'append') {
+      const reign = this.led(m.term, m.from)
+      this.#holds(m.term, reign, m.prevIndex, m.prevTerm)
+      let previousTerm = m.prevTerm
+      for (const entry of m.entries) {
+        this.#matches(entry, previousTerm)
+        this.#holds(m.term, reign, entry.index, entry.term)
+        previousTerm = entry.term
+      }
+    }
+    if (m.type === 'append' || m.type === 'heartbeat') this.#announced(m.from, m.term, m.commit)
+  }
+
+  /** One vote a term, also across a restart: what is on the wire must be on the disk. */
+  #voted(voter: number, term: number, candidate: number): void {
+    const key = `${voter} ${term}`
+    const other = this.#votes.get(key)
+    if (other !== undefined && other !== candidate)
+      this.#fail(`member ${voter} voted in term ${term} for ${other} and for ${candidate}`)
+    this.#votes.set(key, candidate)
+  }
+
+  /** Log matching: index and term name an entry and, by induction, all before it. */
+  #matches(entry: Entry, previousTerm: number): void {
+    const key = `${entry.index} ${entry.term}`
+    const known = this.#entries.get(key)
+    if (known === undefined) this.#entries.set(key, { entry, previousTerm })
+    else if (
+      known.previousTerm !== previousTerm ||
+      (known.entry !== entry && Buffer.compare(known.entry.data, entry.data) !== 0)
+    )
+      this.#fail(`two entries of term ${entry.term} at ${entry.index}`)
+  }
+
+  /** Leader completeness: what was committed in an earlier term is in the log of every later leader. */
+  #holds(term: number, reign: Reign, index: number, entryTerm: number): void {
+    reign.log[index] = entryTerm
+    const known = this.#committed[index]
+    if (known !== undefined && known.knownIn < term && known.term !== entryTerm)
+      this.#fail(
+        `leader ${reign.leader} of term ${term} has term ${entryTerm} at ${index}, where term ${known.term} was committed`,
+      )
+  }
+
+  #acknowledged(from: number, term: number, index: number): void {
+    const acks = this.#reigns.get(term)?.acks
+    acks?.set(from, Math.max(acks.get(from) ?? 0, index))
+  }
+
+  /** An entry of the leader's own term can only be committed by a majority of voters that hold it. */
+  #announced(leader: number, term: number, commit: number): void {
+    const reign = this.led(term, leader)
+    if (commit <= reign.announced) return
+    reign.announced = commit
+    const voters = this.#votersOf(leader)
+    reign.voterSets.set(voters.join(), voters)
+    const entryTerm = reign.log[commit]
+    if (entryTerm === undefined) return
+    if (entryTerm === term && !reign.hasQuorum(commit))
+      this.#fail(
+        `leader ${leader} of term ${term} committed ${commit} with ${JSON.stringify([...reign.acks])} of ${voters}`,
+      )
+    this.#commit(commit, entryTerm, term)
+  }
+
+  /** Committed with all before it: walks back to what was known. `knownIn` is no earlier than the term that committed it. */
+  #commit(index: number, term: number, knownIn: number): void {
+    let entryTerm: number | undefined = term
+    for (let at = index; at > 0 && entryTerm !== undefined; at--) {
+      const known = this.#committed[at]
+      if (known !== undefined && known.term !== entryTerm)
+        this.#fail(`terms ${known.term} and ${entryTerm} were both committed at ${at}`)
+      if (known !== undefined && known.knownIn <= knownIn) return
+      this.#committed[at] = { term: entryTerm, knownIn }
+      entryTerm = this.#entries.get(`${at} ${entryTerm}`)?.previousTerm
+    }
+  }
+}
