@@ -2,6 +2,7 @@ import type { HandlersOf } from '../../proto/service.ts'
 import { StatusError } from '../../runtime/errors.ts'
 import { getCluster, getJoinTokens, updateCluster } from './cluster.ts'
 import { createConfig, getConfig, listConfigs, removeConfig, updateConfig } from './config.ts'
+import { Lanes } from '../state/store/lanes.ts'
 import type { ControlDeps } from './deps.ts'
 import { createNetwork, getNetwork, listNetworks, removeNetwork } from './network.ts'
 import { getNode, leaveCluster, listNodes, removeNode, updateNode } from './node.ts'
@@ -16,6 +17,19 @@ import { watch } from './watch.ts'
  * ANSWERED_HERE on.
  */
 export function controlHandlers(deps: ControlDeps): HandlersOf<'Control'> {
+  const lanes = new Lanes()
+  /**
+   * One after another: these look at objects other than those they write (whose port is it, who still uses this network),
+   * and the store notices only writes of the same object.
+   */
+  const inTurn = async <T>(work: () => Promise<T>): Promise<T> => {
+    const leave = await lanes.enter('references')
+    try {
+      return await work()
+    } finally {
+      leave()
+    }
+  }
   return {
     getCluster: () => getCluster(deps),
     updateCluster: (request, caller) => updateCluster(deps, request, caller.nodeId),
@@ -27,10 +41,10 @@ export function controlHandlers(deps: ControlDeps): HandlersOf<'Control'> {
     removeNode: (request, caller) => removeNode(deps, request, caller),
     leaveCluster: (request, caller) => leaveCluster(deps, request, caller),
 
-    createService: (request, caller) => createService(deps, request, caller.nodeId),
+    createService: (request, caller) => inTurn(() => createService(deps, request, caller.nodeId)),
     getService: request => getService(deps, request),
     listServices: () => listServices(deps),
-    updateService: (request, caller) => updateService(deps, request, caller.nodeId),
+    updateService: (request, caller) => inTurn(() => updateService(deps, request, caller.nodeId)),
     removeService: (request, caller) => removeService(deps, request, caller.nodeId),
 
     getTask: request => getTask(deps, request),
@@ -40,19 +54,19 @@ export function controlHandlers(deps: ControlDeps): HandlersOf<'Control'> {
     createNetwork: (request, caller) => createNetwork(deps, request, caller.nodeId),
     getNetwork: request => getNetwork(deps, request),
     listNetworks: () => listNetworks(deps),
-    removeNetwork: (request, caller) => removeNetwork(deps, request, caller.nodeId),
+    removeNetwork: (request, caller) => inTurn(() => removeNetwork(deps, request, caller.nodeId)),
 
     createSecret: (request, caller) => createSecret(deps, request, caller.nodeId),
     getSecret: request => getSecret(deps, request),
     listSecrets: () => listSecrets(deps),
     updateSecret: (request, caller) => updateSecret(deps, request, caller.nodeId),
-    removeSecret: (request, caller) => removeSecret(deps, request, caller.nodeId),
+    removeSecret: (request, caller) => inTurn(() => removeSecret(deps, request, caller.nodeId)),
 
     createConfig: (request, caller) => createConfig(deps, request, caller.nodeId),
     getConfig: request => getConfig(deps, request),
     listConfigs: () => listConfigs(deps),
     updateConfig: (request, caller) => updateConfig(deps, request, caller.nodeId),
-    removeConfig: (request, caller) => removeConfig(deps, request, caller.nodeId),
+    removeConfig: (request, caller) => inTurn(() => removeConfig(deps, request, caller.nodeId)),
 
     listVolumes: () => listVolumes(deps),
     removeVolume: (request, caller) => removeVolume(deps, request, caller.nodeId),
