@@ -106,11 +106,15 @@ function replacedAlready(draft: Draft, slot: Slot, task: Task): boolean {
  * replicas than promised; otherwise the replacement waits for the old task to stop, without restart delay (row RS-04).
  */
 function move(draft: Draft, slot: Slot, task: Task, healthy: readonly Task[]): void {
+  const restarts = mayRestart(task, slot.tasks) && !replacedAlready(draft, slot, task)
   if (healthy.length > 0) {
     if (healthy.some(isRunning) || !isRunning(task)) draft.desire(task, TaskState.SHUTDOWN)
+    // An update has made this one already and counts it as done: what stands beside it is not what was asked for.
+    const isNew = (other: Task): boolean => !isDirty(other, draft.service, draft.node(other.nodeId))
+    if (isNew(task) && !healthy.some(isNew) && restarts && !isPaused(draft))
+      replace(draft, slot, task, { desired: TaskState.RUNNING, startAfterMs: 0, cause: 'drain' })
     return
   }
-  const restarts = mayRestart(task, slot.tasks) && !replacedAlready(draft, slot, task)
   const startFirst = draft.service.spec?.update?.order === UpdateOrder.START_FIRST
   if (startFirst && restarts && isRunning(task)) {
     replace(draft, slot, task, { desired: TaskState.RUNNING, startAfterMs: 0, cause: 'drain' })

@@ -49,9 +49,13 @@ export function stepUpdate(draft: Draft, slots: readonly Slot[]): void {
 export function settleSlot(draft: Draft, slot: Slot): void {
   const live = wanted(slot).filter(task => !isStopped(task))
   if (live.length < 2) return
-  const clean = live.filter(task => !isDirtyNow(draft, task) && !onDrainedNode(draft, task))
+  const staying = live.filter(task => !onDrainedNode(draft, task))
+  const clean = staying.filter(task => !isDirtyNow(draft, task))
+  // Two that an abandoned start-first update left are one too many, even while a newer one is paused.
   const keep =
-    clean.findLast(isRunning) ?? (clean.length === live.length ? clean.at(-1) : undefined)
+    clean.findLast(isRunning) ??
+    (clean.length === live.length ? clean.at(-1) : undefined) ??
+    (clean.length === 0 ? staying.findLast(isRunning) : undefined)
   if (!keep) return
   for (const task of live) if (task !== keep) draft.desire(task, TaskState.SHUTDOWN)
 }
