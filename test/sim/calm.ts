@@ -99,6 +99,8 @@ function unserved(world: World, service: Service): string | undefined {
   for (const task of wanted) {
     const state = observedState(task)
     if (state === TaskState.RUNNING) continue
+    // A paused node is given nothing, not even its own task again.
+    if (isTerminal(state) && task.slot === 0 && !takes(world, task.nodeId)) continue
     if (state >= TaskState.ASSIGNED)
       return `task ${taskName(task)} (${task.id}) is only in state ${state}`
     const node = feasibility.nodeFor(task)
@@ -106,6 +108,11 @@ function unserved(world: World, service: Service): string | undefined {
       return `task ${taskName(task)} (${task.id}) in state ${state} waits (${task.status?.error}) but could run on ${node}`
   }
   return undefined
+}
+
+function takes(world: World, nodeId: string): boolean {
+  const node = world.invariants.nodes.get(nodeId)
+  return node !== undefined && takesTasks(node)
 }
 
 /** An update whose next task has no place waits, rightly. */

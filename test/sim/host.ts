@@ -181,7 +181,7 @@ export class Host {
     const later = <T>(work: () => Promise<T>): Promise<T> =>
       new Promise((resolve, reject) => {
         const delayMs = random.next() * AGENT_DISK_MS * this.diskFactor
-        timeline.after(delayMs, () => life.run(() => work().then(resolve, reject)))
+        timeline.after(delayMs, () => life.run(() => void work().then(resolve, reject)))
       })
     return {
       read: path => later(() => disk.read(path)),

@@ -30,8 +30,9 @@ interface NodeMoment {
 
 interface AddressHolder {
   readonly taskId: string
-  /** Tasks of one group may share an address: those of a slot its fixed one. */
-  readonly group: string
+  /** Tasks of one slot may share its fixed address, and nothing else. */
+  readonly slot: string
+  readonly fixed: boolean
 }
 
 export interface InvariantDeps {
@@ -142,10 +143,12 @@ export class Invariants {
     for (const { networkId, address } of task.networks) {
       const key = `${networkId}/${address}`
       const wanted = task.spec?.networks.find(({ target }) => target === networkId)
-      const fixed = wanted && addressFor(wanted, Math.max(1, task.slot)) === address
-      const group = fixed && task.slot > 0 ? `${task.serviceId}/${task.slot}` : task.id
+      const fixed = wanted !== undefined && addressFor(wanted, Math.max(1, task.slot)) === address
+      const slot = task.slot > 0 ? `${task.serviceId}/${task.slot}` : task.id
       const holders = this.#addresses.get(key) ?? new Map<string, AddressHolder>()
-      const rival = [...holders.values()].find(holder => holder.group !== group)
+      const rival = [...holders.values()].find(
+        holder => holder.slot !== slot || !(fixed || holder.fixed),
+      )
       if (rival)
         this.#deps.fail(
           `address ${key} is held by task ${taskName(task)} (${task.id}) and by ${rival.taskId}`,
@@ -155,7 +158,7 @@ export class Invariants {
         this.#deps.fail(
           `address ${key} is held by task ${taskName(task)} and as gateway of ${gateway.nodeId}`,
         )
-      this.#addresses.set(key, holders.set(task.id, { taskId: task.id, group }))
+      this.#addresses.set(key, holders.set(task.id, { taskId: task.id, slot, fixed }))
     }
   }
 
