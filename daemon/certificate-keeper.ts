@@ -22,6 +22,8 @@ export interface CertificateKeeperDeps {
 
 /** Longest sleep between two looks at the clock: wall time may jump. */
 const LOOK_MS = 3_600_000
+/** Before another try when the answer still has the old role: the leader has yet to learn of the new one. */
+const ROLE_RETRY_MS = 1_000
 
 /** Renews the node's certificate in time, and at once when the node's role is to change. */
 export class CertificateKeeper {
@@ -85,14 +87,16 @@ export class CertificateKeeper {
       case 'renew':
         log.info('renewing the certificate', { reason: plan.reason })
         try {
-          await renewed(await renew(identity, managers()))
+          const answer = await renew(identity, managers())
+          await renewed(answer)
           this.#renewals.inc({ result: 'ok' })
+          const isAsWanted = (this.#wanted ?? answer.role) === answer.role
+          return this.#loop.triggerIn(isAsWanted ? 0 : ROLE_RETRY_MS)
         } catch (error) {
           this.#renewals.inc({ result: 'failed' })
           log.warn('the certificate was not renewed', { error: messageOf(error) })
           throw error
         }
-        return this.#loop.triggerIn(0)
     }
   }
 }

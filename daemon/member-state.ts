@@ -37,8 +37,9 @@ function parsed(bytes: Uint8Array, path: string): MemberState {
       raftId: unknown
       dataKey: unknown
     }
-    if (Number.isSafeInteger(raftId) && typeof dataKey === 'string') {
-      return { raftId: raftId as number, dataKey: Buffer.from(dataKey, 'base64') }
+    const key = Buffer.from(String(dataKey), 'base64')
+    if (Number.isSafeInteger(raftId) && Number(raftId) > 0 && key.length === DATA_KEY_BYTES) {
+      return { raftId: Number(raftId), dataKey: key }
     }
   } catch {
     // Said below, with the remedy.

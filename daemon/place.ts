@@ -23,7 +23,7 @@ export async function readPlace(fs: Fs, dataDir: string): Promise<Place> {
   const bytes = await fs.read(file(dataDir))
   try {
     const { address, managers } = JSON.parse(new TextDecoder().decode(bytes)) as Partial<Place>
-    if (typeof address === 'string' && Array.isArray(managers)) return { address, managers }
+    if (typeof address === 'string' && isTexts(managers)) return { address, managers }
   } catch {
     // Said below, with the remedy.
   }
@@ -31,4 +31,8 @@ export async function readPlace(fs: Fs, dataDir: string): Promise<Place> {
     'DataLoss',
     `${file(dataDir)} is missing or damaged: it holds this node's address; restore it, or leave with: skein swarm leave --force, and join again`,
   )
+}
+
+function isTexts(value: unknown): value is readonly string[] {
+  return Array.isArray(value) && value.every(item => typeof item === 'string')
 }
