@@ -2,6 +2,9 @@
 // fault shows at the first message that gives it away, long before two state machines differ.
 import type { Entry, Message } from '../../src/index.ts'
 
+/** Committed from the start, without a leader. */
+const BOOTSTRAP_INDEX = 1
+
 interface Applied {
   readonly term: number
   readonly text: string
@@ -21,10 +24,21 @@ class Reign {
   readonly log: number[] = []
   readonly acks = new Map<number, number>()
   readonly voterSets = new Map<string, readonly number[]>()
+  readonly #term: number
   announced = 0
 
-  constructor(leader: number) {
+  constructor(term: number, leader: number) {
+    this.#term = term
     this.leader = leader
+  }
+
+  /** Whether it may have committed `index` without telling anybody, in one of its own term behind it. */
+  mayHaveCommitted(index: number): boolean {
+    // A voter alone needs no acknowledgement, and no message that would show its log.
+    if (this.voterSets.size === 0) return true
+    if ([...this.voterSets.values()].some(voters => voters.length <= 1)) return true
+    const acked = [...this.acks.values()].filter(ack => ack >= index)
+    return acked.some(ack => this.log[ack] === this.#term && this.hasQuorum(ack))
   }
 
   /** Whether a majority, in any configuration it has led, has vouched for `index`. Its own disk is given the benefit. */
@@ -63,7 +77,9 @@ export class Checker {
 
   /** Election safety. */
   led(term: number, id: number): Reign {
-    const reign = this.#reigns.get(term) ?? new Reign(id)
+    const known = this.#reigns.get(term)
+    const reign = known ?? new Reign(term, id)
+    if (known === undefined) this.#noteVoters(reign)
     if (reign.leader !== id) this.#fail(`term ${term} has two leaders: ${reign.leader}, ${id}`)
     this.#reigns.set(term, reign)
     return reign
@@ -83,8 +99,9 @@ export class Checker {
         this.#holds(m.term, reign, entry.index, entry.term)
         previousTerm = entry.term
       }
+      // Not from heartbeats: theirs is cut to what the receiver holds, so it may name any entry before the last committed.
+      this.#announced(m.from, m.term, m.commit)
     }
-    if (m.type === 'append' || m.type === 'heartbeat') this.#announced(m.from, m.term, m.commit)
   }
 
   /** One vote a term, also across a restart: what is on the wire must be on the disk. */
@@ -128,15 +145,28 @@ export class Checker {
     const reign = this.led(term, leader)
     if (commit <= reign.announced) return
     reign.announced = commit
-    const voters = this.#votersOf(leader)
-    reign.voterSets.set(voters.join(), voters)
+    const voters = this.#noteVoters(reign)
     const entryTerm = reign.log[commit]
     if (entryTerm === undefined) return
     if (entryTerm === term && !reign.hasQuorum(commit))
       this.#fail(
-        `leader ${leader} of term ${term} committed ${commit} with ${JSON.stringify([...reign.acks])} of ${voters}`,
+        `leader ${leader} of term ${term} committed ${commit} with ${JSON.stringify([...reign.acks])} of ${voters.join()}`,
       )
+    // raft.pdf §5.4.2, figure 8: those of earlier terms are not committed by counting.
+    const known = this.#committed[commit] !== undefined || commit <= BOOTSTRAP_INDEX
+    if (entryTerm < term && !known && !this.#mayBeOld(term, commit))
+      this.#fail(`leader ${leader} of term ${term} committed ${commit} of term ${entryTerm}`)
     this.#commit(commit, entryTerm, term)
+  }
+
+  #mayBeOld(term: number, index: number): boolean {
+    return [...this.#reigns].some(([t, reign]) => t < term && reign.mayHaveCommitted(index))
+  }
+
+  #noteVoters(reign: Reign): readonly number[] {
+    const voters = this.#votersOf(reign.leader)
+    if (voters.length > 0) reign.voterSets.set(voters.join(), voters)
+    return voters
   }
 
   /** Committed with all before it: walks back to what was known. `knownIn` is no earlier than the term that committed it. */
