@@ -18,11 +18,13 @@ import { addService, createRpcServer } from './rpc/server.ts'
 export const socketPath = (runDir: string): string => join(runDir, 'control.sock')
 
 const OWNER_AND_GROUP = 0o660
+/** Of sun_path without its final zero: a longer path would be cut short in silence (unix(7)). */
+const MAX_PATH_BYTES = 107
 
 /**
  * Serves the local socket for as long as the daemon runs, whatever the node is.
  *
- * @throws StatusError FailedPrecondition when another daemon answers on it
+ * @throws StatusError FailedPrecondition when another daemon answers on it, InvalidArgument when its path is too long
  */
 export async function serveControlSocket(
   node: SkeinNode,
@@ -35,6 +37,12 @@ export async function serveControlSocket(
 ): Promise<Server> {
   const { config } = deps
   const path = socketPath(config.runDir)
+  if (Buffer.byteLength(path) > MAX_PATH_BYTES) {
+    throw new StatusError(
+      'InvalidArgument',
+      `${path} is longer than a socket's path may be (${MAX_PATH_BYTES} bytes); choose a shorter --run-dir`,
+    )
+  }
   await mkdir(config.runDir, { recursive: true, mode: 0o755 })
   if (await answers(path)) {
     throw new StatusError(
