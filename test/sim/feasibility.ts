@@ -3,7 +3,7 @@ import { type Node, type Resources, type Task, TaskState } from '../../proto/ind
 import { matchesAll } from '../../services/constraint/match.ts'
 import { parseConstraint } from '../../services/constraint/parse.ts'
 import { holdsResources, isTerminal, observedState } from '../../services/model/task.ts'
-import { parseCidr } from '../../services/net/ip.ts'
+import { ipToNumber, parseCidr } from '../../services/net/ip.ts'
 import { addressFor } from '../../services/template/expand.ts'
 import { type Invariants, takesTasks } from './invariants.ts'
 
@@ -16,49 +16,58 @@ export class Feasibility {
 
   /** The id of a node the task could run on now, undefined when there is none. */
   nodeFor(task: Task): string | undefined {
-    if (!this.#addressable(task)) return undefined
     const nodes = [...this.#state.nodes.values()]
     const candidates = task.nodeId === '' ? nodes : nodes.filter(({ id }) => id === task.nodeId)
     return candidates.find(node => this.#fits(task, node))?.id
   }
 
-  #addressable(task: Task): boolean {
+  /** Its address is to be had, and one for the node's gateway where it has none. */
+  #addressable(task: Task, node: Node): boolean {
     for (const wanted of task.spec?.networks ?? []) {
       const network = this.#state.networks.get(wanted.target)
       if (!network || network.subnet === '') return false
-      const has = task.networks.find(({ networkId }) => networkId === network.id)?.address
-      const fixed = addressFor(wanted, Math.max(1, task.slot))
-      const address = has ?? fixed
-      const held = this.#held(network.id, task)
-      if (address !== undefined && held.has(address)) return false
+      const own =
+        task.networks.find(({ networkId }) => networkId === network.id)?.address ??
+        addressFor(wanted, Math.max(1, task.slot))
       const { first, last } = parseCidr(network.subnet)
-      // One for a gateway that may be missing, and those specs name are kept free.
-      const spare =
-        last - first + 1 - held.size - network.gateways.length - this.#declared(network.id)
-      if (address === undefined && spare < 2) return false
-      if (address !== undefined && spare < 1) return false
+      if (own !== undefined && !this.#mayTake(own, network.id, task, first, last)) return false
+      const used = this.#kept(network.id)
+      if (own !== undefined) used.add(own)
+      const isThere = network.gateways.some(({ nodeId }) => nodeId === node.id)
+      const needs = (own === undefined ? 1 : 0) + (isThere ? 0 : 1)
+      if (last - first + 1 - used.size < needs) return false
     }
     return true
   }
 
-  /** Addresses of others: tasks of the same slot share a fixed one. */
-  #held(networkId: string, task: Task): Set<string> {
-    const held = new Set<string>()
-    for (const other of this.#state.tasks.values()) {
-      if (isTerminal(observedState(other)) || other.id === task.id) continue
-      if (other.serviceId === task.serviceId && other.slot === task.slot) continue
-      for (const a of other.networks) if (a.networkId === networkId) held.add(a.address)
-    }
-    for (const { address } of this.#state.networks.get(networkId)?.gateways ?? []) held.add(address)
-    return held
+  /** Nobody has it but tasks of the same slot. */
+  #mayTake(address: string, networkId: string, task: Task, first: number, last: number): boolean {
+    const number = ipToNumber(address)
+    if (number < first || number > last) return false
+    const gateways = this.#state.networks.get(networkId)?.gateways ?? []
+    if (gateways.some(gateway => gateway.address === address)) return false
+    return !this.#live().some(
+      other =>
+        other.id !== task.id &&
+        !(task.slot > 0 && other.serviceId === task.serviceId && other.slot === task.slot) &&
+        other.networks.some(n => n.networkId === networkId && n.address === address),
+    )
   }
 
-  #declared(networkId: string): number {
-    let count = 0
+  /** Addresses nobody else is given: tasks', gateways', and those that specs name. */
+  #kept(networkId: string): Set<string> {
+    const kept = new Set<string>()
+    for (const task of this.#live())
+      for (const n of task.networks) if (n.networkId === networkId) kept.add(n.address)
+    for (const { address } of this.#state.networks.get(networkId)?.gateways ?? []) kept.add(address)
     for (const { spec } of this.#state.services.values())
       for (const wanted of spec?.task?.networks ?? [])
-        if (wanted.target === networkId) count += wanted.addresses.length
-    return count
+        if (wanted.target === networkId) for (const address of wanted.addresses) kept.add(address)
+    return kept
+  }
+
+  #live(): readonly Task[] {
+    return [...this.#state.tasks.values()].filter(task => !isTerminal(observedState(task)))
   }
 
   #fits(task: Task, node: Node): boolean {
@@ -70,6 +79,7 @@ export class Feasibility {
     )
     const holding = others.filter(holdsResources)
     return (
+      this.#addressable(task, node) &&
       this.#hasRoom(task, node, holding) &&
       !portsOf(task).some(port => holding.some(other => portsOf(other).includes(port))) &&
       this.#mayHaveMore(task, others)
