@@ -27,6 +27,7 @@ export class SnapshotStore {
   readonly #fs: RaftFs
   readonly #dir: string
   readonly #encryption: Encryption | undefined
+  #turn: Promise<unknown> = Promise.resolve()
 
   constructor(fs: RaftFs, dir: string, encryption?: Encryption) {
     this.#fs = fs
@@ -39,7 +40,23 @@ export class SnapshotStore {
    *
    * @throws WalCorruptError when it is damaged: an older one could lack acknowledged entries
    */
-  async load(): Promise<Snapshot | undefined> {
+  load(): Promise<Snapshot | undefined> {
+    return this.#inTurn(() => this.#load())
+  }
+
+  /** Resolves when the snapshot would survive a crash; older ones are gone then. */
+  save(snapshot: Snapshot): Promise<void> {
+    return this.#inTurn(() => this.#save(snapshot))
+  }
+
+  /** One is read for a follower while the next is being written: it must not lose its temporary file, nor remove ours. */
+  #inTurn<T>(work: () => Promise<T>): Promise<T> {
+    const done = this.#turn.then(work)
+    this.#turn = done.catch(() => undefined)
+    return done
+  }
+
+  async #load(): Promise<Snapshot | undefined> {
     const names = await this.#fs.readdir(this.#dir)
     for (const name of names)
       if (name.endsWith('.tmp')) await this.#fs.remove(`${this.#dir}/${name}`)
@@ -55,8 +72,7 @@ export class SnapshotStore {
     }
   }
 
-  /** Resolves when the snapshot would survive a crash; older ones are gone then. */
-  async save(snapshot: Snapshot): Promise<void> {
+  async #save(snapshot: Snapshot): Promise<void> {
     const name = snapshotName(snapshot.meta.index)
     const temporary = `${this.#dir}/${name}.tmp`
     const plain = encodeSnapshot(snapshot)
