@@ -14,62 +14,167 @@ export const SIZE = [1, 2, 4, 8, 16, 32, 64, 128, 256, 512]
 /** A task's phases, from a few milliseconds in the managers to minutes of pulling. */
 export const PHASE_SECONDS = [0.005, 0.025, ...LONG]
 
-/** Help texts of everything the leading manager's loops count. */
-const HELP = {
-  skein_reconcile_duration_seconds: 'One pass of a control loop',
-  skein_reconcile_total: 'Passes of a control loop by result (ok, error)',
-  skein_reconcile_queue_length: 'Objects a control loop has yet to look at',
-  skein_updates_in_progress: 'Rolling updates running',
-  skein_updates_total: 'Finished updates by kind (update, rollback) and result',
-  skein_update_duration_seconds: 'Length of a finished update',
-  skein_task_restarts_total: 'Replacement tasks by cause',
-  skein_tasks_reaped_total: 'History tasks deleted',
-  skein_allocator_pending: 'Objects waiting for allocation',
-  skein_allocator_failures_total: 'Failed allocations by kind and reason',
-  skein_allocator_published_ports: 'Published ports held',
-  skein_allocator_vnis: 'VXLAN ids held',
-  skein_scheduler_attempts_total: 'Placement attempts by result (placed, unplaceable, conflict)',
-  skein_scheduler_pass_duration_seconds: 'One scheduling pass',
-  skein_scheduler_pass_tasks: 'Tasks considered in one pass',
-  skein_scheduler_pending_tasks:
-    'Tasks that cannot be placed, by the filter that refused most nodes',
-  skein_scheduler_oldest_pending_seconds: 'Age of the oldest unplaced task',
-  skein_scheduler_filter_rejections_total: 'Nodes refused by a filter',
-  skein_scheduler_feasible_nodes: 'Nodes left after filtering, per decision',
-  skein_dispatcher_sessions: 'Connected agents',
-  skein_dispatcher_session_ends_total: 'Ended sessions by reason',
-  skein_dispatcher_heartbeats_total: 'Heartbeats by result (ok, late, unknown_session)',
-  skein_dispatcher_heartbeat_lateness_seconds: 'Arrival after the promised time',
-  skein_dispatcher_nodes_down_total: 'Nodes marked down by reason',
-  skein_dispatcher_assignments_total: 'Assignment messages by type (complete, incremental)',
-  skein_dispatcher_assignment_changes_total: 'Items in assignments',
-  skein_dispatcher_assignment_delay_seconds: 'From a commit until it was written to the session',
-  skein_dispatcher_status_updates_total: 'Task status updates received by result',
-  skein_dispatcher_status_batch_tasks: 'Task updates per committed batch',
-  skein_task_phase_duration_seconds: "The leader's view of a task: schedule, start, total",
-} as const
-export type MetricName = keyof typeof HELP
+/** Everything the leading manager's loops count: what it is, and the labels every use must give. */
+export const LEADER_METRICS = {
+  skein_reconcile_duration_seconds: {
+    type: 'histogram',
+    help: 'One pass of a control loop',
+    labels: ['controller'],
+  },
+  skein_reconcile_total: {
+    type: 'counter',
+    help: 'Passes of a control loop by result (ok, error)',
+    labels: ['controller', 'result'],
+  },
+  skein_updates_in_progress: { type: 'gauge', help: 'Rolling updates running', labels: [] },
+  skein_updates_total: {
+    type: 'counter',
+    help: 'Finished updates by kind (update, rollback) and result',
+    labels: ['kind', 'result'],
+  },
+  skein_update_duration_seconds: {
+    type: 'histogram',
+    help: 'Length of a finished update',
+    labels: ['result'],
+  },
+  skein_task_restarts_total: {
+    type: 'counter',
+    help: 'Replacement tasks by cause',
+    labels: ['cause'],
+  },
+  skein_tasks_reaped_total: { type: 'counter', help: 'History tasks deleted', labels: [] },
+  skein_allocator_pending: {
+    type: 'gauge',
+    help: 'Objects waiting for allocation',
+    labels: ['kind'],
+  },
+  skein_allocator_failures_total: {
+    type: 'counter',
+    help: 'Failed allocations by kind and reason',
+    labels: ['kind', 'reason'],
+  },
+  skein_scheduler_attempts_total: {
+    type: 'counter',
+    help: 'Placement attempts by result (placed, unplaceable, conflict)',
+    labels: ['result'],
+  },
+  skein_scheduler_pass_duration_seconds: {
+    type: 'histogram',
+    help: 'One scheduling pass',
+    labels: [],
+  },
+  skein_scheduler_pass_tasks: {
+    type: 'histogram',
+    help: 'Tasks considered in one pass',
+    labels: [],
+  },
+  skein_scheduler_pending_tasks: {
+    type: 'gauge',
+    help: 'Tasks that cannot be placed, by the filter that refused most nodes',
+    labels: ['reason'],
+  },
+  skein_scheduler_oldest_pending_seconds: {
+    type: 'gauge',
+    help: 'Age of the oldest unplaced task',
+    labels: [],
+  },
+  skein_scheduler_filter_rejections_total: {
+    type: 'counter',
+    help: 'Nodes refused by a filter',
+    labels: ['filter'],
+  },
+  skein_scheduler_feasible_nodes: {
+    type: 'histogram',
+    help: 'Nodes left after filtering, per decision',
+    labels: [],
+  },
+  skein_dispatcher_sessions: { type: 'gauge', help: 'Connected agents', labels: [] },
+  skein_dispatcher_session_ends_total: {
+    type: 'counter',
+    help: 'Ended sessions by reason',
+    labels: ['reason'],
+  },
+  skein_dispatcher_heartbeats_total: {
+    type: 'counter',
+    help: 'Heartbeats by result (ok, late, unknown_session)',
+    labels: ['result'],
+  },
+  skein_dispatcher_heartbeat_lateness_seconds: {
+    type: 'histogram',
+    help: 'Arrival after the promised time',
+    labels: [],
+  },
+  skein_dispatcher_nodes_down_total: {
+    type: 'counter',
+    help: 'Nodes marked down by reason',
+    labels: ['reason'],
+  },
+  skein_dispatcher_assignments_total: {
+    type: 'counter',
+    help: 'Assignment messages by type (complete, incremental)',
+    labels: ['type'],
+  },
+  skein_dispatcher_assignment_changes_total: {
+    type: 'counter',
+    help: 'Items in assignments',
+    labels: ['kind', 'action'],
+  },
+  skein_dispatcher_assignment_delay_seconds: {
+    type: 'histogram',
+    help: 'From a commit until it was written to the session',
+    labels: [],
+  },
+  skein_dispatcher_status_updates_total: {
+    type: 'counter',
+    help: 'Task status updates received by result',
+    labels: ['result'],
+  },
+  skein_dispatcher_status_batch_tasks: {
+    type: 'histogram',
+    help: 'Task updates per committed batch',
+    labels: [],
+  },
+  skein_task_phase_duration_seconds: {
+    type: 'histogram',
+    help: "The leader's view of a task: schedule, start, total",
+    labels: ['phase'],
+  },
+} as const satisfies Readonly<Record<string, Described>>
+export type MetricName = keyof typeof LEADER_METRICS
+type NameOf<T extends Described['type']> = {
+  [N in MetricName]: (typeof LEADER_METRICS)[N]['type'] extends T ? N : never
+}[MetricName]
 
-/** The labels of one series. The same metric must always be given the same label names. */
+interface Described {
+  readonly type: 'counter' | 'gauge' | 'histogram'
+  readonly help: string
+  readonly labels: readonly string[]
+}
+
+/** The labels of one series: those of the table, no more, no less. */
 export type Labels = Readonly<Record<string, string>>
 
 /** Adds `by` to a counter of the table above. */
-export function outcome(registry: Registry, name: MetricName, labels: Labels = {}, by = 1): void {
+export function outcome(
+  registry: Registry,
+  name: NameOf<'counter'>,
+  labels: Labels = {},
+  by = 1,
+): void {
   const found = registry.getSingleMetric(name) as Counter | undefined
-  const counter =
-    found ??
-    new Counter({ name, help: HELP[name], labelNames: Object.keys(labels), registers: [registry] })
+  const counter = found ?? new Counter({ ...declared(name), registers: [registry] })
   counter.inc(labels, by)
 }
 
 /** Sets a gauge of the table above. */
 export function level(
   registry: Registry,
-  name: MetricName,
+  name: NameOf<'gauge'>,
   value: number,
   labels: Labels = {},
 ): void {
-  gauge(registry, name, HELP[name], Object.keys(labels)).set(labels, value)
+  const { help, labelNames } = declared(name)
+  gauge(registry, name, help, labelNames).set(labels, value)
 }
 
 /** A gauge by name, made when it is not there. */
@@ -86,7 +191,7 @@ export function gauge(
 /** A histogram of the table above, bound to its labels. */
 export function duration(
   registry: Registry,
-  name: MetricName,
+  name: NameOf<'histogram'>,
   buckets: readonly number[],
   labels: Labels = {},
 ): { observe(value: number): void } {
@@ -94,11 +199,14 @@ export function duration(
   const histogram =
     found ??
     new Histogram({
-      name,
-      help: HELP[name],
-      labelNames: Object.keys(labels),
+      ...declared(name),
       buckets: [...buckets],
       registers: [registry],
     })
   return histogram.labels(labels)
+}
+
+function declared(name: MetricName): { name: string; help: string; labelNames: string[] } {
+  const { help, labels } = LEADER_METRICS[name]
+  return { name, help, labelNames: [...labels] }
 }
