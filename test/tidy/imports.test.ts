@@ -33,7 +33,8 @@ for (const [room, allowed] of Object.entries(MAY_IMPORT)) {
           ? (relative(root, resolve(dirname(path), specifier)).split('/')[0] ?? '')
           : specifier
         if (target === room || !(target in MAY_IMPORT || target === 'raft-ts')) continue
-        if (!allowed.includes(target)) forbidden.push(`${relative(root, path)} imports ${specifier}`)
+        if (!allowed.includes(target))
+          forbidden.push(`${relative(root, path)} imports ${specifier}`)
       }
     }
     t.ok(files.length > 0, 'the room has sources')
