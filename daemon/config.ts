@@ -1,6 +1,5 @@
 import { hostname } from 'node:os'
 import { Command, InvalidArgumentError, Option } from 'commander'
-import { parse } from 'yaml'
 import { StatusError } from '../runtime/errors.ts'
 import type { Level } from '../runtime/log.ts'
 
@@ -25,6 +24,12 @@ export interface DaemonConfig {
   readonly raftHeartbeatMs: number
   /** Log entries between two snapshots. Default 10,000. */
   readonly snapshotEntries: number
+}
+
+/** A configuration file: its name for messages, and what its YAML says. */
+export interface ConfigFile {
+  readonly name: string
+  readonly content: unknown
 }
 
 const DEFAULTS: DaemonConfig = {
@@ -71,13 +76,13 @@ const LEVELS: readonly Level[] = ['debug', 'info', 'warn', 'error']
 /**
  * Defaults, then the file, then the environment, then flags.
  *
- * @param file text of the configuration file, undefined when there is none
+ * @param file the configuration file as parsed, undefined when there is none
  * @throws StatusError InvalidArgument naming the unknown key or bad value and where it stands
  */
 export function resolveConfig(
   flags: Readonly<Record<string, unknown>>,
   env: Readonly<Record<string, string | undefined>>,
-  file: { readonly name: string; readonly text: string } | undefined,
+  file: ConfigFile | undefined,
 ): DaemonConfig {
   const config: Record<string, unknown> = { ...DEFAULTS }
   const assign = (key: string, value: unknown, place: string): void => {
@@ -96,9 +101,9 @@ export function resolveConfig(
   return config as unknown as DaemonConfig
 }
 
-function fromFile(file: { name: string; text: string } | undefined): Record<string, unknown> {
+function fromFile(file: ConfigFile | undefined): Record<string, unknown> {
   if (!file) return {}
-  const parsed: unknown = parse(file.text)
+  const parsed = file.content
   if (parsed === null || parsed === undefined) return {}
   if (typeof parsed === 'object' && !Array.isArray(parsed)) return parsed as Record<string, unknown>
   throw new StatusError('InvalidArgument', `${file.name}: expected a mapping of options to values`)

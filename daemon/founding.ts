@@ -1,4 +1,10 @@
-import { make } from '../proto/codec.ts'
+// What a new cluster begins with: a CA, the founder's identity, and the first two objects.
+import { createKey, identityFrom, type Identity } from '../agent/identity/identity.ts'
+import { certificateRequest } from '../agent/identity/csr.ts'
+import { issueCertificate } from '../manager/ca/issue.ts'
+import { createRootCa } from '../manager/ca/root.ts'
+import { joinTokens } from '../manager/ca/token.ts'
+import { make, type PlainOf } from '../proto/codec.ts'
 import {
   NodeRole,
   NodeState,
@@ -8,8 +14,47 @@ import {
   type Node,
   type RootCa,
 } from '../proto/index.ts'
-import type { PlainOf } from '../proto/codec.ts'
+import type { Clock } from '../runtime/clock.ts'
+import type { Random } from '../runtime/random.ts'
 
+type InitRequest = PlainOf<(typeof v1)['InitRequest']>
+
+/** A CA and the identity of the node that founds its cluster. */
+export interface Authority {
+  readonly rootCa: RootCa
+  readonly identity: Identity
+  readonly workerToken: string
+}
+
+const TASK_HISTORY_LIMIT = 5
+const CERTIFICATE_VALIDITY_MS = 90 * 24 * 3_600_000
+
+/** Makes the CA of a new cluster and certifies its first manager. */
+export async function foundAuthority(options: {
+  readonly clusterId: string
+  readonly nodeId: string
+  readonly request: InitRequest
+  readonly clock: Clock
+  readonly random: Random
+}): Promise<Authority> {
+  const { clusterId, nodeId, request, clock, random } = options
+  const nowMs = clock.now()
+  const rootCa = await createRootCa({ clusterId, nowMs, random })
+  const keyPem = await createKey()
+  const { certificatePem } = await issueCertificate(rootCa, {
+    csrPem: certificateRequest(keyPem),
+    nodeId,
+    role: 'manager',
+    clusterId,
+    nowMs,
+    validityMs: request.certificateValidityMs,
+    random,
+  })
+  const identity = identityFrom({ keyPem, certificatePem, rootPems: [rootCa.certificatePem] })
+  return { rootCa, identity, workerToken: joinTokens(rootCa).worker }
+}
+
+/** The facts the first objects are made of. */
 export interface Founding {
   readonly clusterId: string
   readonly nodeId: string
@@ -19,12 +64,9 @@ export interface Founding {
   readonly rootCa: RootCa
   /** Of the first manager's certificate, Unix ms. */
   readonly certificateExpiresAtMs: number
-  readonly request: PlainOf<(typeof v1)['InitRequest']>
+  readonly request: InitRequest
   readonly nowMs: number
 }
-
-const TASK_HISTORY_LIMIT = 5
-const CERTIFICATE_VALIDITY_MS = 90 * 24 * 3_600_000
 
 /** The objects a new cluster begins with: the cluster itself and its first manager's node. */
 export function foundingObjects(founding: Founding): { cluster: Cluster; node: Node } {

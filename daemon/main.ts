@@ -1,8 +1,6 @@
 // `skein daemon`: the one process on a host. Puts the effects in, starts the node, and dies loudly when it must.
-import { readFile } from 'node:fs/promises'
-import { setFlagsFromString } from 'node:v8'
 import { CommanderError } from 'commander'
-import { Registry, collectDefaultMetrics } from 'prom-client'
+import { Registry } from 'prom-client'
 import { hostCommands } from '../agent/network/commands.ts'
 import { systemClock } from '../runtime/clock.ts'
 import { StatusError, messageOf } from '../runtime/errors.ts'
@@ -10,16 +8,14 @@ import { systemFs } from '../runtime/fs.ts'
 import { jsonLog } from '../runtime/log.ts'
 import { systemRandom } from '../runtime/random.ts'
 
-import { daemonCommand, resolveConfig, splitAddress } from './config.ts'
+import { daemonCommand, resolveConfig, splitAddress, type ConfigFile } from './config.ts'
 import { serveControlSocket, socketPath } from './control-socket.ts'
 import { clusterMetrics } from './http/cluster-metrics.ts'
 import { discoverTargets } from './http/discovery.ts'
-import { httpServer } from './http/server.ts'
+import { httpServer, listen } from './http/server.ts'
 import { SkeinNode } from './node.ts'
+import { processMetrics } from './process-metrics.ts'
 import { VERSION } from './version.ts'
-
-/** The young generation grows with bursts and is given back late: a daemon at rest should be small. */
-setFlagsFromString('--max-semi-space-size=2')
 
 const STOP_LIMIT_MS = 25_000
 /** As docker run: the program was called wrongly, or could not begin. */
@@ -31,7 +27,7 @@ async function main(): Promise<void> {
   const config = resolveConfig(flags, process.env, await configFile(String(flags['config'])))
   const log = jsonLog(config.logLevel)
   const registry = new Registry()
-  collectDefaultMetrics({ register: registry })
+  processMetrics(registry)
   const die = (reason: string, error: unknown): void => {
     log.error(reason, {
       error: messageOf(error),
@@ -66,7 +62,7 @@ async function main(): Promise<void> {
     },
     notReady: () => notReady(node),
   })
-  await http.listen(splitAddress(config.metricsListen))
+  await listen(http, splitAddress(config.metricsListen))
   await node.start()
   log.info('skein is up', {
     version: VERSION,
@@ -77,7 +73,10 @@ async function main(): Promise<void> {
   const stop = (signal: string): void => {
     log.info('stopping', { signal })
     systemClock.after(STOP_LIMIT_MS, () => die('stopping took too long', new Error(signal)))
-    Promise.all([node.stop(), http.close()])
+    http.close()
+    http.closeAllConnections()
+    node
+      .stop()
       .then(() => {
         socket.forceShutdown()
         process.exit(0)
@@ -95,13 +94,11 @@ function notReady(node: SkeinNode): string | undefined {
   return status?.connected ? undefined : 'no session with a manager'
 }
 
-async function configFile(name: string): Promise<{ name: string; text: string } | undefined> {
-  try {
-    return { name, text: await readFile(name, 'utf8') }
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
-    throw error
-  }
+async function configFile(name: string): Promise<ConfigFile | undefined> {
+  const bytes = await systemFs.read(name)
+  if (!bytes) return undefined
+  const { parse } = await import('yaml')
+  return { name, content: parse(new TextDecoder().decode(bytes)) as unknown }
 }
 
 main().catch((error: unknown) => {

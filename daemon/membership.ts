@@ -17,7 +17,7 @@ import type { Random } from '../runtime/random.ts'
 import { CertificateKeeper } from './certificate-keeper.ts'
 import { splitAddress, type DaemonConfig } from './config.ts'
 import { Dialer } from './dialer.ts'
-import { Managing } from './managing.ts'
+import type { Managing } from './managing.ts'
 import { forgetMember, memberState } from './member-state.ts'
 import type { Place } from './place.ts'
 import { Working } from './working.ts'
@@ -192,6 +192,8 @@ export class Membership {
 
   async #beManager(bootstrap: boolean): Promise<void> {
     const { config, fs, random } = this.#options
+    // A worker never loads what managers are made of: that is a good part of a daemon's memory.
+    const { Managing } = await import('./managing.ts')
     this.#managing = await Managing.start({
       ...this.#options,
       registry: this.registry,

@@ -3,25 +3,18 @@ import { join } from 'node:path'
 import { networkInterfaces } from 'node:os'
 import { Registry } from 'prom-client'
 import {
-  createKey,
-  createRequest,
-  identityFrom,
   loadIdentity,
   removeIdentity,
   saveIdentity,
   type Identity,
 } from '../agent/identity/identity.ts'
 import { joinCluster } from '../agent/identity/join.ts'
-import { issueCertificate } from '../manager/ca/issue.ts'
-import { createRootCa } from '../manager/ca/root.ts'
-import { joinTokens } from '../manager/ca/token.ts'
 import type { PlainOf } from '../proto/codec.ts'
-import { NodeRole, type RootCa, type v1 } from '../proto/index.ts'
+import { NodeRole, type v1 } from '../proto/index.ts'
 import { StatusError, messageOf } from '../runtime/errors.ts'
 import { newId } from '../runtime/random.ts'
 import { advertiseAddress } from './address.ts'
 import { splitAddress } from './config.ts'
-import { foundingObjects } from './founding.ts'
 import { Membership, type NodeDeps } from './membership.ts'
 import { forgetMember } from './member-state.ts'
 import { readPlace, removePlace, writePlace, type Place } from './place.ts'
@@ -94,31 +87,24 @@ export class SkeinNode {
       const address = `${host}:${splitAddress(config.listen).port}`
       const [clusterId, nodeId] = [newId(random), newId(random)]
       await this.#forget()
-      const rootCa = await createRootCa({ clusterId, nowMs: clock.now(), random })
-      const identity = await this.#firstIdentity(rootCa, clusterId, nodeId, request)
+      // Only a founder needs a CA of its own: nobody else loads what makes one.
+      const { foundAuthority, foundingObjects } = await import('./founding.ts')
+      const authority = await foundAuthority({ clusterId, nodeId, request, clock, random })
+      const { rootCa, identity, workerToken } = authority
       await this.#settle(identity, { address: host, managers: [address] }, membership =>
         membership.enter(async ({ manager }) => {
           const { id: raftId } = manager.member.status()
           const nowMs = clock.now()
           const { expiresAtMs: certificateExpiresAtMs } = identity
-          const facts = {
-            clusterId,
-            nodeId,
-            raftId,
-            address,
-            rootCa,
-            request,
-            nowMs,
-            certificateExpiresAtMs,
-          }
-          const { cluster, node } = foundingObjects(facts)
+          const facts = { clusterId, nodeId, raftId, address, rootCa, certificateExpiresAtMs }
+          const { cluster, node } = foundingObjects({ ...facts, request, nowMs })
           await manager.found(tx => {
             tx.create('cluster', cluster)
             tx.create('node', node)
           }, FOUNDING_LIMIT_MS)
         }),
       )
-      return { nodeId, clusterId, workerToken: joinTokens(rootCa).worker, address }
+      return { nodeId, clusterId, workerToken, address }
     })
   }
 
@@ -188,26 +174,6 @@ export class SkeinNode {
       await this.#forget()
       throw error
     }
-  }
-
-  async #firstIdentity(
-    rootCa: RootCa,
-    clusterId: string,
-    nodeId: string,
-    request: InitRequest,
-  ): Promise<Identity> {
-    const { clock, random } = this.#deps
-    const keyPem = await createKey()
-    const { certificatePem } = await issueCertificate(rootCa, {
-      csrPem: await createRequest(keyPem),
-      nodeId,
-      role: 'manager',
-      clusterId,
-      nowMs: clock.now(),
-      validityMs: request.certificateValidityMs,
-      random,
-    })
-    return identityFrom({ keyPem, certificatePem, rootPems: [rootCa.certificatePem] })
   }
 
   #begin(identity: Identity, place: Place): Membership {

@@ -1,6 +1,6 @@
 // Builds dist/: the generated wire code, raft-ts, then the rooms. Plain JavaScript, because it runs before anything is built.
 import { execFileSync } from 'node:child_process'
-import { chmodSync, cpSync, existsSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { cpSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { transformSync } from 'esbuild'
 
@@ -20,6 +20,4 @@ mkdirSync(target, { recursive: true })
 const { code } = transformSync(readFileSync(generated, 'utf8'), { minify: true, format: 'esm' })
 writeFileSync(join(target, 'messages.js'), code)
 
-const entry = join(root, 'dist', 'cli', 'main.js')
-if (existsSync(entry)) chmodSync(entry, statSync(entry).mode | 0o111)
 cpSync(join(root, 'package.json'), join(root, 'dist', 'package.json'))

@@ -66,7 +66,7 @@ export class MemoryFs implements Fs {
   }
 
   async remove(path: string): Promise<void> {
-    for (const name of [...this.files.keys()]) {
+    for (const name of this.files.keys()) {
       if (name === path || name.startsWith(`${path}/`)) this.files.delete(name)
     }
   }

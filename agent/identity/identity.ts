@@ -1,14 +1,12 @@
 // A node's identity on disk: key and certificate in one file, so that no crash can part them; the roots beside it.
-import 'reflect-metadata'
-import { X509Certificate, createPrivateKey, createPublicKey } from 'node:crypto'
+import { X509Certificate, createPrivateKey, generateKeyPair } from 'node:crypto'
 import { join } from 'node:path'
-import * as x509 from '@peculiar/x509'
+import { promisify } from 'node:util'
 import { identityOf, type CertifiedRole } from '../../proto/certificate.ts'
 import type { ClientTrust } from '../../proto/tls.ts'
 import { StatusError, messageOf } from '../../runtime/errors.ts'
 import type { Fs } from '../../runtime/fs.ts'
 
-const ALGORITHM = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' } as const
 const NODE_FILE = 'node.pem'
 const ROOT_FILE = 'root.pem'
 const OWNER_ONLY = 0o600
@@ -94,27 +92,8 @@ export async function removeIdentity(fs: Fs, directory: string): Promise<void> {
 
 /** A new private key, PKCS #8 PEM, ECDSA P-256. */
 export async function createKey(): Promise<string> {
-  const keys = await crypto.subtle.generateKey(ALGORITHM, true, ['sign', 'verify'])
-  return x509.PemConverter.encode(
-    await crypto.subtle.exportKey('pkcs8', keys.privateKey),
-    'PRIVATE KEY',
-  )
-}
-
-/** A request (PEM) to certify the key. It asks for no name: the manager says who the node is. */
-export async function createRequest(keyPem: string): Promise<string> {
-  const key = createPrivateKey(keyPem)
-  const pkcs8 = key.export({ type: 'pkcs8', format: 'der' })
-  const spki = createPublicKey(key).export({ type: 'spki', format: 'der' })
-  const request = await x509.Pkcs10CertificateRequestGenerator.create({
-    name: [],
-    keys: {
-      privateKey: await crypto.subtle.importKey('pkcs8', pkcs8, ALGORITHM, false, ['sign']),
-      publicKey: await crypto.subtle.importKey('spki', spki, ALGORITHM, true, ['verify']),
-    },
-    signingAlgorithm: ALGORITHM,
-  })
-  return request.toString('pem')
+  const { privateKey } = await promisify(generateKeyPair)('ec', { namedCurve: 'prime256v1' })
+  return privateKey.export({ type: 'pkcs8', format: 'pem' }).toString().trim()
 }
 
 /** What the node shows and trusts as a client. */

@@ -1,5 +1,6 @@
 // The joiner's side of trust: the root is fetched unverified and believed only when its digest is the token's. The secret
 // is sent on a second connection, which verifies against that root (Swarm row SE-07).
+import { createSecureContext } from 'node:tls'
 import { ChannelCredentials } from '@grpc/grpc-js'
 import { unary } from '../../proto/call.ts'
 import { MANAGER_NAME } from '../../proto/certificate.ts'
@@ -9,7 +10,8 @@ import { parseToken, rootDigest, type JoinToken } from '../../proto/join-token.t
 import { clientCredentials } from '../../proto/tls.ts'
 import { StatusError } from '../../runtime/errors.ts'
 import type { Log } from '../../runtime/log.ts'
-import { createKey, createRequest, identityFrom, type Identity } from './identity.ts'
+import { createKey, identityFrom, type Identity } from './identity.ts'
+import { certificateRequest } from './csr.ts'
 
 const TIMEOUT_MS = 10_000
 const MAX_ROOT_LENGTH = 16 * 1024
@@ -79,7 +81,7 @@ async function joinAt(
   )
   try {
     const request = {
-      csrPem: await createRequest(keyPem),
+      csrPem: certificateRequest(keyPem),
       tokenSecret: token.secret,
       availability: options.availability,
     }
@@ -93,7 +95,9 @@ async function joinAt(
 
 /** The root certificate a manager shows, over a connection that proves nothing: compare its digest before believing it. */
 async function fetchRoot(address: string, timeoutMs: number): Promise<string> {
-  const unverified = ChannelCredentials.createSsl(null, null, null, {
+  // No roots at all, rather than Node's own two hundred, which would be parsed and kept for nothing.
+  const context = createSecureContext({ ca: [] })
+  const unverified = ChannelCredentials.createFromSecureContext(context, {
     rejectUnauthorized: false,
     checkServerIdentity: () => undefined,
   })

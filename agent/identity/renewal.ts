@@ -3,7 +3,8 @@ import { unary } from '../../proto/call.ts'
 import { clientFor } from '../../proto/grpc.ts'
 import { clientCredentials } from '../../proto/tls.ts'
 import { StatusError } from '../../runtime/errors.ts'
-import { createKey, createRequest, identityFrom, trustOf, type Identity } from './identity.ts'
+import { createKey, identityFrom, trustOf, type Identity } from './identity.ts'
+import { certificateRequest } from './csr.ts'
 
 /** Renewal falls between this and SPREAD more of the lifetime, so that nodes that joined together do not return together. */
 const HALF_LIFE = 0.5
@@ -55,7 +56,7 @@ export async function renewIdentity(
   timeoutMs = 10_000,
 ): Promise<Identity> {
   const keyPem = await createKey()
-  const csrPem = await createRequest(keyPem)
+  const csrPem = certificateRequest(keyPem)
   let failure = new StatusError('Unavailable', 'no manager to renew the certificate with is known')
   for (const address of addresses) {
     const client = clientFor(

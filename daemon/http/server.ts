@@ -1,4 +1,6 @@
-import fastify, { type FastifyInstance } from 'fastify'
+// Metrics, discovery and health over plain HTTP. Four answers to GET need no framework, and one would be a twentieth of
+// an agent's memory.
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import type { Registry } from 'prom-client'
 import { StatusError, httpStatus, toStatusError } from '../../runtime/errors.ts'
 import type { TargetGroup } from './discovery.ts'
@@ -15,36 +17,85 @@ export interface HttpBackend {
   notReady(): string | undefined
 }
 
-/** Metrics, discovery and health over plain HTTP, on a listener that is not yet bound. */
-export function httpServer(backend: HttpBackend): FastifyInstance {
-  const app = fastify({ logger: false, forceCloseConnections: true, requestTimeout: 10_000 })
+interface Answer {
+  readonly status: number
+  readonly type: string
+  readonly body: string
+}
 
-  app.setErrorHandler((error, _request, reply) => {
-    const status = toStatusError(error)
-    void reply.status(httpStatus(status.code)).send({ message: status.message })
-  })
-  app.setNotFoundHandler((request, reply) => {
-    const paths = '/metrics, /metrics/cluster, /sd/prometheus, /healthz, /readyz'
-    void reply.status(404).send({ message: `${request.url} not found; there are ${paths}` })
-  })
+type Route = (backend: HttpBackend) => Promise<Answer>
 
-  app.get('/metrics', async (_request, reply) => {
-    const registry = backend.registry()
-    void reply.type(registry.contentType)
-    return registry.metrics()
-  })
-  app.get('/metrics/cluster', async (_request, reply) => {
+const REQUEST_LIMIT_MS = 10_000
+
+const ROUTES: Readonly<Record<string, Route>> = {
+  '/metrics': async backend => exposition(backend.registry()),
+  '/metrics/cluster': async backend => {
     const registry = backend.clusterRegistry()
     if (!registry) throw new StatusError('Unavailable', 'this node is not a manager; ask a manager')
-    void reply.type(registry.contentType)
-    return registry.metrics()
-  })
-  app.get('/sd/prometheus', async () => backend.targets())
-  app.get('/healthz', async () => ({ status: 'ok' }))
-  app.get('/readyz', async (_request, reply) => {
+    return exposition(registry)
+  },
+  '/sd/prometheus': async backend => json(200, backend.targets()),
+  '/healthz': async () => json(200, { status: 'ok' }),
+  '/readyz': async backend => {
     const reason = backend.notReady()
-    if (reason) void reply.status(503)
-    return reason ? { status: 'not ready', reason } : { status: 'ok' }
+    return reason ? json(503, { status: 'not ready', reason }) : json(200, { status: 'ok' })
+  },
+}
+
+/** The server, on a listener that is not yet bound. */
+export function httpServer(backend: HttpBackend): Server {
+  const server = createServer((request, response) => {
+    answer(backend, request)
+      .catch((thrown: unknown) => {
+        const error = toStatusError(thrown)
+        return json(httpStatus(error.code), { message: error.message })
+      })
+      .then(({ status, type, body }) => send(response, status, type, body))
+      .catch(() => response.destroy())
   })
-  return app
+  server.requestTimeout = REQUEST_LIMIT_MS
+  server.headersTimeout = REQUEST_LIMIT_MS
+  return server
+}
+
+/** Binds it. @throws StatusError Unavailable when the address is taken */
+export function listen(server: Server, address: { host: string; port: number }): Promise<void> {
+  return new Promise((resolve, reject) => {
+    server.once('error', cause =>
+      reject(
+        new StatusError(
+          'Unavailable',
+          `cannot serve metrics on ${address.host}:${address.port}: ${cause.message}; choose another address with --metrics-listen`,
+          { cause },
+        ),
+      ),
+    )
+    server.listen(address, resolve)
+  })
+}
+
+async function answer(backend: HttpBackend, request: IncomingMessage): Promise<Answer> {
+  const [path = ''] = (request.url ?? '').split('?')
+  const route = Object.hasOwn(ROUTES, path) ? ROUTES[path] : undefined
+  if (!route) {
+    const known = Object.keys(ROUTES).join(', ')
+    throw new StatusError('NotFound', `${path} not found; there are ${known}`)
+  }
+  if (request.method !== 'GET' && request.method !== 'HEAD') {
+    return json(405, { message: `${request.method} ${path}: only GET is answered here` })
+  }
+  return route(backend)
+}
+
+async function exposition(registry: Registry): Promise<Answer> {
+  return { status: 200, type: registry.contentType, body: await registry.metrics() }
+}
+
+function json(status: number, value: unknown): Answer {
+  return { status, type: 'application/json; charset=utf-8', body: JSON.stringify(value) }
+}
+
+function send(response: ServerResponse, status: number, type: string, body: string): void {
+  response.writeHead(status, { 'content-type': type, 'content-length': Buffer.byteLength(body) })
+  response.end(response.req.method === 'HEAD' ? undefined : body)
 }

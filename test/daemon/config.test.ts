@@ -1,9 +1,10 @@
 // Goal: an option means the same from a file, the environment and a flag, and a mistake names its place.
 // Method: resolve small configurations; compare messages.
 import t from 'tap'
-import { resolveConfig, splitAddress } from '../../daemon/config.ts'
+import { parse } from 'yaml'
+import { resolveConfig, splitAddress, type ConfigFile } from '../../daemon/config.ts'
 
-const file = (text: string): { name: string; text: string } => ({ name: 'skein.yml', text })
+const file = (text: string): ConfigFile => ({ name: 'skein.yml', content: parse(text) })
 
 t.test(
   'flags win over the environment, the environment over the file, the file over defaults',

@@ -1,9 +1,10 @@
 // Goal: what the HTTP port says to Prometheus, to probes and to people who ask for something else.
-// Method: the real server and real registries, requests injected without a socket.
+// Method: the real server and real registries, real requests on the loopback.
 import t from 'tap'
+import type { AddressInfo } from 'node:net'
 import { Counter, Registry } from 'prom-client'
 import { discoverTargets, type TargetGroup } from '../../daemon/http/discovery.ts'
-import { httpServer, type HttpBackend } from '../../daemon/http/server.ts'
+import { httpServer, listen, type HttpBackend } from '../../daemon/http/server.ts'
 import { make } from '../../proto/codec.ts'
 import { NodeAvailability, NodeRole, NodeState, v1 } from '../../proto/index.ts'
 import { StatusError } from '../../runtime/errors.ts'
@@ -29,16 +30,19 @@ interface Answer {
 }
 
 async function ask(backend: HttpBackend, url: string): Promise<Answer> {
-  const app = httpServer(backend)
+  const server = httpServer(backend)
+  await listen(server, { host: '127.0.0.1', port: 0 })
   try {
-    const answer = await app.inject({ method: 'GET', url })
+    const { port } = server.address() as AddressInfo
+    const answer = await fetch(`http://127.0.0.1:${port}${url}`)
     return {
-      code: answer.statusCode,
-      type: String(answer.headers['content-type']),
-      body: answer.body,
+      code: answer.status,
+      type: String(answer.headers.get('content-type')),
+      body: await answer.text(),
     }
   } finally {
-    await app.close()
+    server.closeAllConnections()
+    server.close()
   }
 }
 
@@ -98,7 +102,7 @@ t.test(
     t.equal(missing.code, 404)
     t.same(JSON.parse(missing.body), {
       message:
-        '/metrcs?x=1 not found; there are /metrics, /metrics/cluster, /sd/prometheus, /healthz, /readyz',
+        '/metrcs not found; there are /metrics, /metrics/cluster, /sd/prometheus, /healthz, /readyz',
     })
     const broken = aBackend({
       registry: () => {

@@ -61,7 +61,14 @@ t.test('the shipped configuration is valid', async t => {
 
 t.test('what a node exposes is well formed', async t => {
   for (const path of ['/metrics', '/metrics/cluster']) {
-    const { stdout } = await h1.exec(['curl', '-sf', '-m', '5', `http://127.0.0.1:9477${path}`])
+    const { code: fetched, stdout } = await h1.exec([
+      'curl',
+      '-sf',
+      '-m',
+      '5',
+      `http://127.0.0.1:9477${path}`,
+    ])
+    t.equal(fetched, 0, `${path} is served`)
     const {
       code,
       stdout: said,

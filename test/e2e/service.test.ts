@@ -194,8 +194,8 @@ t.test('bad input is refused with its place and nothing is made', async t => {
     [['--mount', 'type=volume,source=x', IMAGE], /target/],
     [['--constraint', 'node.lables.x==y', IMAGE], /node\.lables/],
     [['--limit-memory', '1', IMAGE], /memory/i],
-    [['--network', 'missing', IMAGE], /network missing not found/],
-    [['--secret', 'missing', IMAGE], /secret.*missing.*not found|secret missing not found/],
+    [['--network', 'missing', IMAGE], /network: missing/],
+    [['--secret', 'missing', IMAGE], /secret: missing/],
   ]
   for (const [args, expected] of cases) {
     const { code, stderr } = await create('bad', ...args)

@@ -5,7 +5,7 @@ import { type Host, Lab } from '../lab/lab.ts'
 import type { RunResult } from '../lab/run.ts'
 
 const ROOT = resolve(import.meta.dirname, '../..')
-const LAUNCHER = join(ROOT, 'deploy', 'skein.mjs')
+const LAUNCHER = join(ROOT, 'deploy', 'skein')
 
 export interface ClusterOptions {
   /** How many hosts are managers; the rest are workers. Default: all. */
@@ -78,7 +78,7 @@ export class Cluster {
 
   /** Starts the host's daemon and waits until it answers on its socket. */
   async startDaemon(host: Host): Promise<number> {
-    const argv = [process.execPath, LAUNCHER, 'daemon', '--hostname', host.name]
+    const argv = [LAUNCHER, 'daemon', '--hostname', host.name]
     argv.push('--data-dir', join(host.dir, 'skein'), '--engine-socket', host.dockerSocket)
     const { pid } = await host.spawn([...argv, ...this.#daemonArgs], {
       logFile: this.logFile(host),
@@ -112,7 +112,7 @@ export class Cluster {
 
   /** The words of a command line, to be run in a host. */
   command(...args: string[]): string[] {
-    return [process.execPath, LAUNCHER, ...args]
+    return [LAUNCHER, ...args]
   }
 
   /** Runs the command line on a host, whatever comes of it. */

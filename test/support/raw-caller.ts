@@ -45,7 +45,10 @@ const metadata = new grpc.Metadata()
 for (const [name, value] of Object.entries(request.metadata ?? {})) metadata.set(name, value)
 const deadline = { deadline: Date.now() + 8_000 }
 
+let finished = false
 const finish = (error: Error | null): void => {
+  if (finished) return
+  finished = true
   const { code, message } = error ? fromServiceError(error) : { code: 'OK', message: '' }
   process.stdout.write(JSON.stringify({ code, message }))
   client.close()

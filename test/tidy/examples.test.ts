@@ -116,8 +116,8 @@ t.test('the package holds the program and what is shipped with it', async t => {
     files: readonly string[]
     bundleDependencies: readonly string[]
   }
-  t.same(manifest.bin, { skein: 'deploy/skein.mjs' })
+  t.same(manifest.bin, { skein: 'deploy/skein' })
   for (const part of ['dist', 'deploy']) t.ok(manifest.files.includes(part), part)
   t.ok(manifest.bundleDependencies.includes('raft-ts'), 'nobody owns its name on npm')
-  t.match(read('skein.mjs'), /^#!\/usr\/bin\/env node\n/)
+  t.match(read('skein'), /^#!\/bin\/sh\n/)
 })

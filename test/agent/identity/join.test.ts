@@ -2,12 +2,8 @@
 // Method: the CA service behind real TLS on 127.0.0.1, a store in memory; an impostor that records what reaches it.
 import t from 'tap'
 import { joinCluster } from '../../../agent/identity/join.ts'
-import {
-  createKey,
-  createRequest,
-  trustOf,
-  type Identity,
-} from '../../../agent/identity/identity.ts'
+import { createKey, trustOf, type Identity } from '../../../agent/identity/identity.ts'
+import { certificateRequest } from '../../../agent/identity/csr.ts'
 import { renewIdentity } from '../../../agent/identity/renewal.ts'
 import { addService } from '../../../daemon/rpc/server.ts'
 import { caHandlers } from '../../../manager/ca/server.ts'
@@ -118,7 +114,7 @@ t.test('a rotated secret is refused with the remedy, and attempts are limited', 
   )
   t.teardown(() => client.close())
   await t.rejects(join(forged), refusal)
-  const csrPem = await createRequest(await createKey())
+  const csrPem = certificateRequest(await createKey())
   for (let i = 0; i < 9; i += 1) {
     const request = { csrPem, tokenSecret: newTokenSecret(random) }
     await t.rejects(unary(client, client.issueCertificate, request), refusal)
@@ -167,7 +163,7 @@ t.test('strangers and removed nodes get no certificate', async t => {
     clientCredentials(() => ({ rootPems: [cluster.rootCa.certificatePem] })),
   )
   t.teardown(() => client.close())
-  const csrPem = await createRequest(await createKey())
+  const csrPem = certificateRequest(await createKey())
   await t.rejects(unary(client, client.issueCertificate, { csrPem }), {
     code: 'Unauthenticated',
     message: /neither was shown/,

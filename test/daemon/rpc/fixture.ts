@@ -1,11 +1,7 @@
 // A cluster's CA with a memory store behind a real TLS server on 127.0.0.1, for the tests of trust.
 import { Registry } from 'prom-client'
-import {
-  createKey,
-  createRequest,
-  identityFrom,
-  type Identity,
-} from '../../../agent/identity/identity.ts'
+import { createKey, identityFrom, type Identity } from '../../../agent/identity/identity.ts'
+import { certificateRequest } from '../../../agent/identity/csr.ts'
 import { ReplaceableCredentials } from '../../../daemon/rpc/credentials.ts'
 import { certificateIdentifier } from '../../../daemon/rpc/peer.ts'
 import { createRpcServer, type RpcOptions } from '../../../daemon/rpc/server.ts'
@@ -60,7 +56,7 @@ export async function testCluster(): Promise<TestCluster> {
     async node(role, options = {}) {
       const nodeId = newId(random)
       const keyPem = await createKey()
-      const csrPem = await createRequest(keyPem)
+      const csrPem = certificateRequest(keyPem)
       const { certificatePem } = await issueCertificate(rootCa, {
         csrPem,
         nodeId,

@@ -4,7 +4,8 @@ import t from 'tap'
 import { X509Certificate } from 'node:crypto'
 import 'reflect-metadata'
 import * as x509 from '@peculiar/x509'
-import { createKey, createRequest } from '../../../agent/identity/identity.ts'
+import { createKey } from '../../../agent/identity/identity.ts'
+import { certificateRequest } from '../../../agent/identity/csr.ts'
 import { DEFAULT_VALIDITY_MS, issueCertificate } from '../../../manager/ca/issue.ts'
 import { createRoot } from '../../../manager/ca/root.ts'
 import { verifyNodeCertificate } from '../../../proto/certificate.ts'
@@ -15,7 +16,7 @@ const nowMs = Date.UTC(2030, 0, 1)
 const random = seededRandom(7)
 const root = await createRoot({ clusterId: 'cluster1', nowMs, random })
 const other = await createRoot({ clusterId: 'cluster2', nowMs, random })
-const csrPem = await createRequest(await createKey())
+const csrPem = certificateRequest(await createKey())
 const wanted = {
   csrPem,
   nodeId: 'node1',
