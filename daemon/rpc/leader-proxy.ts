@@ -186,8 +186,29 @@ export class LeaderProxy {
     const { clock } = this.#options
     const client = this.#clientTo(address)
     const connectMs = Math.min(CONNECT_MS, giveUpMs - clock.monotonic())
-    await connected(client, address, clock.now() + Math.max(1, connectMs))
+    await this.#connected(client, address, clock.now() + Math.max(1, connectMs))
     return client
+  }
+
+  /** Resolves when the connection stands; gives up at once when somebody else leads, rather than wait for a dead host. */
+  #connected(client: grpc.Client, address: string, deadlineMs: number): Promise<void> {
+    const { leadership } = this.#options
+    const unreachable = (cause?: Error): StatusError =>
+      new StatusError('Unavailable', `the leading manager at ${address} cannot be reached`, {
+        cause,
+      })
+    return new Promise((resolve, reject) => {
+      const cancel = leadership.onChange(() => {
+        if (!leadership.isLeader() && leadership.leaderAddress() === address) return
+        cancel()
+        reject(unreachable())
+      })
+      client.waitForReady(deadlineMs, cause => {
+        cancel()
+        if (cause) reject(unreachable(cause))
+        else resolve()
+      })
+    })
   }
 
   #clientTo(address: string): grpc.Client {
@@ -237,21 +258,6 @@ function relay(
   })
   call.on('error', (error: Error) => outlet.end(fromServiceError(error)))
   call.on('end', () => outlet.end())
-}
-
-function connected(client: grpc.Client, address: string, deadlineMs: number): Promise<void> {
-  return new Promise((resolve, reject) => {
-    client.waitForReady(deadlineMs, cause => {
-      if (!cause) resolve()
-      else {
-        reject(
-          new StatusError('Unavailable', `the leading manager at ${address} cannot be reached`, {
-            cause,
-          }),
-        )
-      }
-    })
-  })
 }
 
 function send(

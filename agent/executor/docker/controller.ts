@@ -53,6 +53,8 @@ export class DockerController implements Controller {
   #lastLines: readonly string[] | undefined
   #stopping = false
   #waited = false
+  /** What observe() saw last; until it has looked, nothing is known. */
+  #phase: Observation['phase'] | undefined
 
   constructor(task: Task, objects: TaskObjects, deps: ControllerDeps) {
     this.#task = task
@@ -63,6 +65,7 @@ export class DockerController implements Controller {
 
   async observe(): Promise<Observation> {
     const found = await this.#deps.adapter.inspect(this.#name)
+    this.#phase = found ? phaseOf(found.State.Status) : 'absent'
     if (!found) return ABSENT
     const inspect = await this.#withMemoryKill(found)
     const phase = phaseOf(inspect.State.Status)
@@ -86,7 +89,8 @@ export class DockerController implements Controller {
     const task = { ...this.#task, spec: expandTask(this.#task, this.#objects.node()) }
     const spec = containerSpec(task)
     const payloads = payloadFiles(task, this.#objects)
-    const existing = await adapter.inspect(this.#name)
+    // What was just seen to be absent is not looked for again: should it be there all the same, create says so.
+    const existing = this.#phase === 'absent' ? undefined : await adapter.inspect(this.#name)
     if (existing && phaseOf(existing.State.Status) !== 'created') return
     const [networking, apiVersion] = await Promise.all([
       this.#network(task),
