@@ -12,6 +12,8 @@ const SUBNETS: Readonly<Record<string, string>> = {
   wal: '10.80.5',
   metrics: '10.80.6',
   network: '10.80.7',
+  executor: '10.80.8',
+  readme: '10.80.9',
 }
 
 export interface E2eOptions extends ClusterOptions {

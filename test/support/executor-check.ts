@@ -1,18 +1,18 @@
 // Goal: the Docker executor does on a real engine what tasks need: life, failures in words, adoption, secrets, logs.
 // Method: a worker over the executor and the engine at DOCKER_HOST or /run/docker.sock, which must have the lab's images.
-// Run inside a lab host: npm run lab -- exec h1 node --import=tsx --conditions=development test/agent/executor/engine.e2e.ts
+// Run inside a lab host: npm run lab -- exec h1 node --import=tsx --conditions=development test/support/executor-check.ts
 import { createServer } from 'node:net'
 import Dockerode from 'dockerode'
 import { Registry } from 'prom-client'
 import t from 'tap'
-import { DockerExecutor } from '../../../agent/executor/docker/executor.ts'
-import { serveLogs } from '../../../agent/logs.ts'
-import { AgentMetrics } from '../../../agent/metrics.ts'
-import { ObjectStore } from '../../../agent/objects.ts'
-import { Reporter } from '../../../agent/reporter.ts'
-import { Storage } from '../../../agent/storage.ts'
-import { Worker } from '../../../agent/worker.ts'
-import { make } from '../../../proto/codec.ts'
+import { DockerExecutor } from '../../agent/executor/docker/executor.ts'
+import { serveLogs } from '../../agent/logs.ts'
+import { AgentMetrics } from '../../agent/metrics.ts'
+import { ObjectStore } from '../../agent/objects.ts'
+import { Reporter } from '../../agent/reporter.ts'
+import { Storage } from '../../agent/storage.ts'
+import { Worker } from '../../agent/worker.ts'
+import { make } from '../../proto/codec.ts'
 import {
   type StreamFrame,
   PublishMode,
@@ -20,15 +20,15 @@ import {
   TaskState,
   type TaskStatus,
   v1,
-} from '../../../proto/index.ts'
-import { systemClock } from '../../../runtime/clock.ts'
-import { duplexPair } from '../../../runtime/duplex.ts'
-import { systemFs } from '../../../runtime/fs.ts'
-import { MemoryLog } from '../../../runtime/log.ts'
-import { systemPrivateFiles } from '../../../runtime/private-files.ts'
-import { newId, systemRandom } from '../../../runtime/random.ts'
-import { stateName } from '../../../services/model/task.ts'
-import { FakeNetworks, aTask, anAssignment } from '../builders.ts'
+} from '../../proto/index.ts'
+import { systemClock } from '../../runtime/clock.ts'
+import { duplexPair } from '../../runtime/duplex.ts'
+import { systemFs } from '../../runtime/fs.ts'
+import { MemoryLog } from '../../runtime/log.ts'
+import { systemPrivateFiles } from '../../runtime/private-files.ts'
+import { newId, systemRandom } from '../../runtime/random.ts'
+import { stateName } from '../../services/model/task.ts'
+import { FakeNetworks, aTask, anAssignment } from '../agent/builders.ts'
 
 t.setTimeout(180_000)
 

@@ -1,12 +1,12 @@
 // Goal: the lab keeps its word: real engines, a power cut that looks like one, partitions, nothing left behind.
-// Method: one lab of three hosts of its own; needs root and takes about 15 s. Run: npx tap run test/lab/lab.e2e.ts
+// Method: one lab of three hosts of its own; needs root and takes about 15 s.
 import { existsSync, readFileSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
-import { cgroupMembers } from './cgroups.ts'
-import { isOnPath } from './install.ts'
-import { type Host, Lab } from './lab.ts'
-import { waitFor } from './wait.ts'
+import { cgroupMembers } from '../lab/cgroups.ts'
+import { isOnPath } from '../lab/install.ts'
+import { type Host, Lab } from '../lab/lab.ts'
+import { waitFor } from '../lab/wait.ts'
 
 const NAME = 'labcheck'
 const output = async (host: Host, ...argv: string[]): Promise<string> =>
