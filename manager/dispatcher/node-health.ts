@@ -1,4 +1,5 @@
 import { type Node, NodeState } from '../../proto/index.ts'
+import type { ReadTx } from '../state/store/types.ts'
 
 export interface HealthConfig {
   /** Between a node's heartbeats. */
@@ -9,6 +10,10 @@ export interface HealthConfig {
   readonly registrationMs: number
 }
 
+const DEFAULT_HEARTBEAT_MS = 1_000
+const DEFAULT_GRACE_MS = 3_000
+/** What nodes have to find a new leader, a period more. */
+const REGISTRATION_MS = 5_000
 /** Missed heartbeats after which a silent node is DOWN (row DP-03). */
 export const HEARTBEATS_MISSED = 3
 
@@ -25,6 +30,20 @@ export const MASS_PAUSE_MS = 30_000
 /** The heartbeat period of a cluster of `nodes` nodes. */
 export function heartbeatPeriod(baseMs: number, nodes: number): number {
   return Math.round(baseMs * (1 + Math.max(0, nodes - NODES_FREE) / NODES_PER_PERIOD))
+}
+
+/** What the cluster's spec says of heartbeats, or the defaults. */
+export function healthConfig(tx: ReadTx): HealthConfig {
+  const spec = tx.list('cluster')[0]?.spec
+  const heartbeatMs = heartbeatPeriod(
+    spec?.heartbeatMs || DEFAULT_HEARTBEAT_MS,
+    tx.list('node').length,
+  )
+  return {
+    heartbeatMs,
+    graceMs: spec?.nodeDownGraceMs || DEFAULT_GRACE_MS,
+    registrationMs: REGISTRATION_MS + heartbeatMs,
+  }
 }
 
 /** What the dispatcher saw of one node since this manager leads. Times are monotonic ms. */
