@@ -1,7 +1,8 @@
 import type { Context } from '../context.ts'
 import { clockText } from './ago.ts'
 import { ellipsis, width } from './table.ts'
-import type { Line, Mark, Progress } from '../wait/converge.ts'
+import type { Progress } from '../wait/converge.ts'
+import type { Line, Mark } from '../wait/lines.ts'
 
 /** Shows how waits go on, on stderr. */
 export interface Display {

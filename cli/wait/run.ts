@@ -8,8 +8,10 @@ import { NodeNames } from '../model/lookup.ts'
 import { tookText } from '../output/ago.ts'
 import { type Display, canRedraw } from '../output/progress.ts'
 import { explanationLines } from '../output/explanation.ts'
-import { BLANK, type Goal, type Memory, type Progress, look } from './converge.ts'
+import { type Progress, look } from './converge.ts'
 import { ServiceFeed } from './feed.ts'
+import { BLANK, type Memory } from './memory.ts'
+import type { Goal } from './outcome.ts'
 import { failureReason } from './view.ts'
 
 /** Without a terminal nobody presses Ctrl-C. */

@@ -148,6 +148,15 @@ function ranToItsEnd(service: Service, current: readonly Task[]): boolean {
   return service.spec?.task?.restart !== null && service.spec?.task?.restart.condition !== 0
 }
 
+/** No node, address or port can be found: the manager wrote why to the task or the service (design: "explains itself"). */
+export function isUnplaceable(service: Service, slot: SlotView): boolean {
+  const [task] = slot.current
+  if (task === undefined) return service.blockedBy !== ''
+  const state = observedState(task)
+  if (state > TaskState.PENDING) return false
+  return (task.status?.error ?? '') !== '' || task.explanation !== null || service.blockedBy !== ''
+}
+
 /** Newest first: by order of creation, which two tasks of one slot never share. */
 export function newestFirst(a: Task, b: Task): number {
   return (

@@ -2,7 +2,9 @@
 // Method: snapshots at chosen times, looked at as the runner does; every exit code of a wait appears once.
 import t from 'tap'
 import { Exit } from '../../cli/failure.ts'
-import { BLANK, type Goal, type Memory, type Progress, look } from '../../cli/wait/converge.ts'
+import { type Progress, look } from '../../cli/wait/converge.ts'
+import { BLANK, type Memory } from '../../cli/wait/memory.ts'
+import type { Goal } from '../../cli/wait/outcome.ts'
 import { type Snapshot, slotsOf } from '../../cli/wait/view.ts'
 import { stillThere } from '../../cli/wait/gone.ts'
 import {

@@ -4,7 +4,8 @@ import t from 'tap'
 import { paint } from '../../cli/output/color.ts'
 import { canRedraw, displayFor } from '../../cli/output/progress.ts'
 import type { Context, ProgressMode } from '../../cli/context.ts'
-import type { Line, Progress } from '../../cli/wait/converge.ts'
+import type { Progress } from '../../cli/wait/converge.ts'
+import type { Line } from '../../cli/wait/lines.ts'
 import { SimClock } from '../../runtime/clock.ts'
 
 function shown(progress: ProgressMode, columns = 60): { written: string; context: Context } {
