@@ -7,6 +7,7 @@ import { Registry } from 'prom-client'
 import { AgentMetrics } from '../../agent/metrics.ts'
 import { NetworkMetrics } from '../../agent/network/metrics.ts'
 import { CertificateKeeper } from '../../daemon/certificate-keeper.ts'
+import { processMetrics } from '../../daemon/process-metrics.ts'
 import { serverMetrics } from '../../daemon/rpc/metrics.ts'
 import { caHandlers } from '../../manager/ca/server.ts'
 import { collectClusterMetrics } from '../../manager/cluster-metrics.ts'
@@ -56,11 +57,17 @@ export async function metricRows(): Promise<{ node: MetricRow[]; cluster: Metric
   caHandlers(deps)
   logsHandlers({ ...deps, openStream: unused })
   const leader = Object.entries(LEADER_METRICS).map(([name, metric]) => ({ name, ...metric }))
+  const own = new Registry()
+  processMetrics(own)
+  const build = rowsOf(own).filter(row => row.name.startsWith('skein_'))
   const cluster = new Registry()
   collectClusterMetrics(cluster, store)
   const ordered = (rows: readonly MetricRow[]): MetricRow[] =>
     rows.toSorted((a, b) => (a.name < b.name ? -1 : 1))
-  return { node: ordered([...rowsOf(node), ...leader]), cluster: ordered(rowsOf(cluster)) }
+  return {
+    node: ordered([...rowsOf(node), ...build, ...leader]),
+    cluster: ordered(rowsOf(cluster)),
+  }
 }
 
 /** The text of docs/metrics.md. */
