@@ -281,8 +281,7 @@ t.test('secrets and configs are files on a tmpfs, with owner, mode and templates
     configs: [{ configId: 'cfg', configName: 'conf', file: { name: '/etc/app.conf' } }],
   })
   assign(one)
-  await new Promise(resolve => setTimeout(resolve, 300))
-  t.equal(on.worker.task(one.id)?.status?.state, TaskState.PREPARING, 'waits for its secret')
+  await until(one.id, TaskState.PREPARING)
   on.worker.apply(
     anAssignment({
       appliesTo: revision,
@@ -292,16 +291,14 @@ t.test('secrets and configs are files on a tmpfs, with owner, mode and templates
     }),
   )
   await until(one.id, TaskState.RUNNING)
-  await new Promise(resolve => setTimeout(resolve, 500))
-  const lines = await readLog(one, { tail: -1 })
-  t.comment(lines.join(' | '))
+  const lines = await readLog(one, { tail: -1, follow: true }, 4)
   t.equal(lines[0], '1000:1001 400')
   t.equal(lines[1], 's3cretslot=1 key=s3cret')
   t.match(lines[2], /tmpfs .*\bro\b/)
   t.match(lines[3], /[Rr]ead-only file system/)
   assign({ ...one, desiredState: TaskState.SHUTDOWN })
   await until(one.id, TaskState.SHUTDOWN)
-  await new Promise(resolve => setTimeout(resolve, 200))
+  await eventually(async () => (await systemPrivateFiles.list(`${runDir}/files`)).length === 0)
   t.strictSame(await systemPrivateFiles.list(`${runDir}/files`), [], 'wiped')
 })
 
@@ -350,8 +347,10 @@ t.test('two networks with given addresses and MACs, names from a given resolv.co
     'e2e-neta': { IPAddress: '10.231.1.77', MacAddress: '02:42:0a:e7:01:4d' },
     'e2e-netb': { IPAddress: '10.231.2.77', MacAddress: '02:42:0a:e7:02:4d' },
   })
-  await new Promise(resolve => setTimeout(resolve, 300))
-  t.strictSame(await readLog(one, { tail: -1 }), ['nameserver 10.231.1.1', 'search corp'])
+  t.strictSame(await readLog(one, { tail: -1, follow: true }, 2), [
+    'nameserver 10.231.1.1',
+    'search corp',
+  ])
   assign({ ...one, desiredState: TaskState.REMOVE })
   for (
     let waited = 0;
@@ -368,7 +367,7 @@ t.test('logs: both streams, tail, follow, terminal', async t => {
     args: [
       'sh',
       '-c',
-      'echo a; sleep 0.2; echo b >&2; sleep 0.2; echo c; sleep 2; echo d; sleep 100',
+      'echo a; sleep 0.2; echo b >&2; sleep 0.2; echo c; sleep 8; echo d; sleep 100',
     ],
   })
   const tty = task({ args: ['sh', '-c', 'echo x; echo; echo y; sleep 100'], tty: true })
@@ -377,8 +376,8 @@ t.test('logs: both streams, tail, follow, terminal', async t => {
   await until(one.id, TaskState.RUNNING)
   await until(tty.id, TaskState.RUNNING)
   await until(long.id, TaskState.COMPLETE)
-  await new Promise(resolve => setTimeout(resolve, 800))
-  t.strictSame(await readLog(one, { tail: -1 }), ['a', 'b', 'c'])
+  t.strictSame(await readLog(one, { tail: -1, follow: true }, 3), ['a', 'b', 'c'])
+  await readLog(tty, { tail: -1, follow: true }, 3)
   t.strictSame(await readLog(one, { tail: 1 }), ['c'])
   t.strictSame(await readLog(one, { tail: -1, stdout: false }), ['b'])
   t.strictSame(await readLog(tty, { tail: -1 }), ['x', '', 'y'])
@@ -453,4 +452,11 @@ async function readLog(
   await serveLogs({ id: 'l', kind: 'logs', logs }, logs, agent, deps)
   await ended
   return lines
+}
+
+/** Asks every 50 ms until it holds, for 10 s at most; the assertion after it says what did not. */
+async function eventually(holds: () => Promise<boolean>): Promise<void> {
+  for (let attempt = 0; attempt < 200 && !(await holds()); attempt++) {
+    await new Promise(resolve => setTimeout(resolve, 50))
+  }
 }
