@@ -1,5 +1,5 @@
-// Metrics, discovery and health over plain HTTP. Four answers to GET need no framework, and one would be a twentieth of
-// an agent's memory.
+// Metrics, discovery and health over plain HTTP. A handful of answers to GET need no framework, and every agent would
+// hold it in memory.
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import type { Registry } from 'prom-client'
 import { StatusError, httpStatus, toStatusError } from '../../runtime/errors.ts'
