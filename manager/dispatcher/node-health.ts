@@ -4,14 +4,14 @@ import type { ReadTx } from '../state/store/types.ts'
 export interface HealthConfig {
   /** Between a node's heartbeats. */
   readonly heartbeatMs: number
-  /** From a broken connection or a good-bye to DOWN. */
+  /** From a connection that its host closed, or a good-bye, to DOWN: what a daemon needs to start anew. */
   readonly graceMs: number
   /** What a new leader gives nodes to find it. */
   readonly registrationMs: number
 }
 
 const DEFAULT_HEARTBEAT_MS = 1_000
-const DEFAULT_GRACE_MS = 3_000
+const DEFAULT_GRACE_MS = 10_000
 /** What nodes have to find a new leader, a period more. */
 const REGISTRATION_MS = 5_000
 /** Missed heartbeats after which a silent node is DOWN (row DP-03). */
@@ -91,7 +91,7 @@ export function judge(
     const [waiting, message, reason] = contact.goodBye
       ? [NodeState.DISCONNECTED, 'the agent said good-bye', 'good_bye' as const]
       : [NodeState.SUSPECT, 'the connection to the agent broke', 'disconnected' as const]
-    const dueMs = contact.lostMs + config.graceMs
+    const dueMs = graceEndMs(contact, contact.lostMs, config)
     if (nowMs >= dueMs) return down(state, `${message} and it did not come back`, reason)
     return { verdict: state === waiting ? undefined : { state: waiting, message }, dueMs }
   }
@@ -102,6 +102,18 @@ export function judge(
   const message = 'Node moved to "unknown" state due to leadership change in cluster'
   const wasUp = state === NodeState.NODE_READY || state === NodeState.SUSPECT
   return { verdict: wasUp ? { state: NodeState.UNKNOWN, message } : undefined, dueMs }
+}
+
+/**
+ * A kernel closes the connections of a process that dies, at once: the host is there, its containers run, and the daemon is
+ * likely to come back. A connection that was silent before it broke tells of no host at all, and gets no more time than
+ * missed heartbeats would.
+ */
+function graceEndMs(contact: Contact, lostMs: number, config: HealthConfig): number {
+  const wasSilent = lostMs - contact.heardMs >= 2 * config.heartbeatMs
+  return wasSilent
+    ? contact.heardMs + HEARTBEATS_MISSED * config.heartbeatMs
+    : lostMs + config.graceMs
 }
 
 function down(

@@ -24,14 +24,22 @@ const clock = systemClock
 const init = (asked: object = {}) =>
   make(v1.InitRequest, { advertiseAddress: '127.0.0.1', ...asked })
 
-function freePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
+/** Below the ports that connections take for themselves, so that what is free now is free when the daemon binds it. */
+const PORTS = { first: 20_000, count: 10_000 }
+let nextPort = process.pid
+
+async function freePort(): Promise<number> {
+  for (;;) {
+    const port = PORTS.first + (nextPort++ % PORTS.count)
+    if (await isFree(port)) return port
+  }
+}
+
+function isFree(port: number): Promise<boolean> {
+  return new Promise(resolve => {
     const server = createServer()
-    server.on('error', reject)
-    server.listen(0, '127.0.0.1', () => {
-      const { port } = server.address() as { port: number }
-      server.close(() => resolve(port))
-    })
+    server.on('error', () => resolve(false))
+    server.listen(port, '127.0.0.1', () => server.close(() => resolve(true)))
   })
 }
 

@@ -21,7 +21,7 @@ import {
 import { duplexPair } from '../../../runtime/duplex.ts'
 import { aDescription, aNode, aService, aTask, SECOND, World } from '../world.ts'
 
-const config: HealthConfig = { heartbeatMs: 1_000, graceMs: 3_000, registrationMs: 6_000 }
+const config: HealthConfig = { heartbeatMs: 1_000, graceMs: 10_000, registrationMs: 6_000 }
 const contact = (init: Partial<Contact>): Contact => ({
   connected: false,
   heardMs: 0,
@@ -44,9 +44,11 @@ t.test('judgements', async t => {
   })
   t.match(at(NodeState.NODE_READY, contact({ lostMs: 100 }), 100), {
     verdict: { state: NodeState.SUSPECT },
-    dueMs: 3_100,
+    dueMs: 10_100,
   })
-  t.match(at(NodeState.SUSPECT, contact({ lostMs: 100 }), 3_100).verdict, {
+  t.match(at(NodeState.SUSPECT, contact({ lostMs: 1_999 }), 2_000), { dueMs: 11_999 })
+  t.match(at(NodeState.SUSPECT, contact({ lostMs: 2_000 }), 2_000), { dueMs: 3_000 }, 'was silent')
+  t.match(at(NodeState.SUSPECT, contact({ lostMs: 100 }), 10_100).verdict, {
     state: NodeState.DOWN,
     reason: 'disconnected',
   })
@@ -181,7 +183,7 @@ t.test(
       w.store.view(tx => tx.get('node', 'n1')?.status?.state),
       NodeState.DISCONNECTED,
     )
-    await w.run(3 * SECOND)
+    await w.run(10 * SECOND)
     t.equal(
       w.store.view(tx => tx.get('node', 'n1')?.status?.state),
       NodeState.DOWN,
