@@ -5,8 +5,10 @@ import type { Clock } from '../runtime/clock.ts'
 const MAX_BATCH = 500
 /** Batches that wait for their acknowledgement at once. */
 const MAX_UNACKED = 4
-/** A burst of changes makes one message. */
+/** A burst of changes makes one message … */
 const BATCH_MS = 20
+/** … and while changes keep coming, there is one message in this time (Swarm's `maxBatchInterval`). */
+const PERIOD_MS = 100
 
 type Send = (message: AgentMessage) => void
 
@@ -23,6 +25,7 @@ export class Reporter {
   readonly #unsent = new Set<string>()
   readonly #unacked = new Map<number, ReadonlyMap<string, TaskStatus>>()
   #sequence = 0
+  #sentMs = -Infinity
   #cancelTimer: (() => void) | undefined
 
   constructor(clock: Clock) {
@@ -72,7 +75,8 @@ export class Reporter {
 
   #schedule(): void {
     if (this.#cancelTimer || !this.#send) return
-    this.#cancelTimer = this.#clock.after(BATCH_MS, () => {
+    const restMs = this.#sentMs + PERIOD_MS - this.#clock.monotonic()
+    this.#cancelTimer = this.#clock.after(Math.max(BATCH_MS, restMs), () => {
       this.#cancelTimer = undefined
       this.#flush()
     })
@@ -87,6 +91,7 @@ export class Reporter {
         const status = this.#newest.get(taskId)
         if (status) batch.set(taskId, status)
       }
+      this.#sentMs = this.#clock.monotonic()
       this.#sequence += 1
       this.#unacked.set(this.#sequence, batch)
       const tasks = [...batch].map(([taskId, status]) => ({ taskId, status }))

@@ -61,11 +61,22 @@ export interface PassResult {
   readonly retry: boolean
 }
 
+const NOTHING: PassResult = {
+  ready: new Map(),
+  refused: new Map(),
+  failed: new Map(),
+  problems: [],
+  programmed: true,
+  retry: false,
+}
+
 /** One pass over the node's networks: list what is, diff with what should be, apply, look again. */
 export class NetworkPass {
   readonly #deps: PassDeps
   /** The plan that was programmed last: a difference without a new plan is drift. */
   #lastPlan = ''
+  /** The last pass left nothing of ours on this node: without networks there is nothing that could drift. */
+  #isBare = false
 
   constructor(deps: PassDeps) {
     this.#deps = deps
@@ -74,6 +85,7 @@ export class NetworkPass {
   /** @throws StatusError when the kernel cannot be read at all */
   async run(state: NetworkState): Promise<PassResult> {
     const { commands, dns, engine, firewall, metrics } = this.#deps
+    if (this.#isBare && state.networks.size === 0) return NOTHING
     const devices = await readDevices(commands)
     const plan = await this.#plan(state, devices)
     const { networks, refused } = plan
@@ -128,6 +140,9 @@ export class NetworkPass {
     problems.push(...[...kernel.failed.values(), ...ensured.failures.values()].map(messageOf))
     problems.push(...kernel.problems, ...filter.problems, ...names.failed, ...uncut)
     this.#lastPlan = kernel.ok ? planned : ''
+    const isClean = kernel.ok && filter.ok && names.ok && problems.length === 0
+    const hasOwn = [...kernel.state.links.keys()].some(isOwnDevice)
+    this.#isBare = isClean && state.networks.size === 0 && !hasOwn
     const ready = new Map<string, ReadyNetwork>()
     for (const network of programmed) {
       const engineNetwork = ensured.names.get(network.id)

@@ -26,6 +26,18 @@ t.test('a burst makes one message with the newest status of each task', async t 
   t.ok(batches(sent)[0]?.tasks.every(report => report.status?.message === '4'))
 })
 
+t.test('the first of a series goes soon, the rest in steps', async t => {
+  const clock = new SimClock()
+  const reporter = new Reporter(clock)
+  const sentMs: number[] = []
+  reporter.attach(() => sentMs.push(clock.monotonic()))
+  for (let n = 0; n < 30; n++) {
+    reporter.report(`t${n}`, status('x'))
+    clock.advance(10)
+  }
+  t.same(sentMs, [20, 120, 220])
+})
+
 t.test('a manager that does not acknowledge is not flooded', async t => {
   const clock = new SimClock()
   const reporter = new Reporter(clock)

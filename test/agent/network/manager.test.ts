@@ -342,3 +342,23 @@ t.test('what the managers are told of the host', async t => {
   await t.rejects(readHostFacts(kernel, '192.0.2.9'), { code: 'FailedPrecondition' })
   t.equal(nameTables('h1', []).networks.length, 0)
 })
+
+t.test('a node on no network asks the kernel nothing, until it is on one', async t => {
+  const w = new World()
+  w.networks.update(aState([], 1))
+  await w.pass(100)
+  const asked = w.kernel.ran.length
+  t.ok(asked > 0, 'what an earlier life left is looked for once')
+  await w.pass(60_000)
+  t.equal(w.kernel.ran.length, asked)
+  w.networks.update(aState([aTable(5, ['h1'])], 2))
+  await w.during(100, w.networks.prepare(onN5, 5_000))
+  t.equal(w.networks.applied().revision, 2)
+  w.networks.update(aState([], 3))
+  await w.pass(10_000)
+  t.equal(w.networks.applied().revision, 3)
+  t.same([...w.kernel.links.keys()], ['eth0'])
+  const after = w.kernel.ran.length
+  await w.pass(60_000)
+  t.equal(w.kernel.ran.length, after)
+})
