@@ -1,4 +1,5 @@
 export { decodeMessage, encodeMessage, MAX_MESSAGE_BYTES } from './codec/message.ts'
+export type { MemberChange } from './core/membership.ts'
 export { RaftError, type RaftErrorCode, WalCorruptError } from './errors.ts'
 export type { Encryption, RaftFile, RaftFs } from './fs.ts'
 export { RaftNode } from './node.ts'
@@ -13,4 +14,4 @@ export type {
   StateMachine,
 } from './options.ts'
 export { MemoryFs, VirtualClock } from './testing.ts'
-export type { Entry, Member, Membership, Message, Role, SnapshotMeta } from './types.ts'
+export type { Entry, Joint, Member, Membership, Message, Role, SnapshotMeta } from './types.ts'

@@ -1,11 +1,11 @@
 // What a caller holds: the life of a member, and its calls handed to the parts in driver/ that answer them.
 import { RaftLog } from './core/log.ts'
-import { NOBODY } from './core/membership.ts'
+import { type MemberChange, NOBODY } from './core/membership.ts'
 import { Raft } from './core/raft.ts'
 import { Contacts } from './driver/contacts.ts'
 import { Leadership } from './driver/leadership.ts'
 import { Loop } from './driver/loop.ts'
-import { MemberChanges } from './driver/member-changes.ts'
+import { changeOf, MemberChanges } from './driver/member-changes.ts'
 import { hasState, openStorage, type Opened } from './driver/open.ts'
 import { OwnSnapshots } from './driver/own-snapshots.ts'
 import { Proposals } from './driver/proposals.ts'
@@ -151,9 +151,14 @@ export class RaftNode {
     return done
   }
 
-  /** Adds a member, or updates a member's address. A new voter should come as a learner and be promoted. */
-  addMember(member: Member): Promise<void> {
-    return this.#changes.change({ kind: 'add', member })
+  /**
+   * Adds a member, or updates a member's address. A new voter should come as a learner and be promoted: one that comes at
+   * once counts as out of reach, and may be refused.
+   *
+   * @throws RaftError `Refused` with the reason
+   */
+  addMember(member: Member, options: { force?: boolean } = {}): Promise<void> {
+    return this.#changes.change({ kind: 'add', member }, options)
   }
 
   /**
@@ -162,17 +167,40 @@ export class RaftNode {
    * @throws RaftError `Refused` with the reason when it does not catch up in time
    */
   promoteMember(id: number, options: { timeoutMs?: number } = {}): Promise<void> {
-    return this.#changes.promote(id, options.timeoutMs)
+    return this.#changes.change({ kind: 'promote', id }, options)
   }
 
   /** Makes a voter a learner: the first half of a removal that can be taken back. */
   demoteMember(id: number, options: { force?: boolean } = {}): Promise<void> {
-    return this.#changes.withdraw('demote', id, options.force)
+    return this.#changes.change({ kind: 'demote', id }, options)
   }
 
   /** Removes a member for good. Refuses when the voters left and in reach would be no majority, unless forced. */
   removeMember(id: number, options: { force?: boolean } = {}): Promise<void> {
-    return this.#changes.withdraw('remove', id, options.force)
+    return this.#changes.change({ kind: 'remove', id }, options)
+  }
+
+  /**
+   * Changes several members at once, by joint consensus (raft thesis §4.3): at no time do fewer failures stop the cluster
+   * than before or after. A dead voter is replaced in one step: `[{ kind: 'add', member }, { kind: 'remove', id }]`, better
+   * with `promote` of a learner that holds the log already. A single change is made as such.
+   *
+   * @param options.leave `auto` (default): resolves when the new members alone decide. `explicit`: resolves when both the
+   * old and the new ones decide, until `leaveJoint`
+   * @param options.timeoutMs for learners to be promoted, to catch up
+   * @throws RaftError `Refused` with the reason when either half would have no majority in reach, unless forced;
+   * `OutcomeUnknown` when the leadership is lost after the begin, which the next leader then completes
+   */
+  async changeMembers(
+    changes: readonly MemberChange[],
+    options: { leave?: 'auto' | 'explicit'; force?: boolean; timeoutMs?: number } = {},
+  ): Promise<void> {
+    return this.#changes.change(changeOf(changes, options.leave), options)
+  }
+
+  /** Ends a joint change that was begun with `leave: 'explicit'`: the new members alone decide. */
+  leaveJoint(): Promise<void> {
+    return this.#changes.change({ kind: 'leaveJoint' })
   }
 
   /**

@@ -1,5 +1,5 @@
 import type { Encryption, RaftFs } from './fs.ts'
-import type { Member, Message, Role } from './types.ts'
+import type { Joint, Member, Message, Role } from './types.ts'
 
 export interface RaftClock {
   /** Milliseconds since an arbitrary origin; never goes back. */
@@ -109,6 +109,8 @@ export interface RaftStatus {
   readonly role: Role
   readonly leader: number | undefined
   readonly members: readonly Member[]
+  /** While a joint change of membership is under way. */
+  readonly joint?: Joint
   readonly firstIndex: number
   readonly lastIndex: number
   readonly commitIndex: number

@@ -10,8 +10,24 @@ export interface Member {
 
 /** Who belongs, and which ids once belonged: an id is never used twice. */
 export interface Membership {
+  /** During a joint change also those who leave when it ends, as learners: they still need the log. */
   readonly members: readonly Member[]
   readonly removed: readonly number[]
+  /** A joint change is under way. */
+  readonly joint?: Joint
+}
+
+/**
+ * The old half of a joint configuration (raft thesis §4.3): until it ends every decision needs a majority of the outgoing
+ * voters and one of the new ones, which are the members that are no learners.
+ */
+export interface Joint {
+  /** Ids of the voters before the change; each is still among the members. */
+  readonly outgoing: readonly number[]
+  /** Those of them that are removed when the change ends. */
+  readonly leaving: readonly number[]
+  /** The leader ends the change by itself as soon as it has begun; otherwise somebody has to ask for it. */
+  readonly autoLeave: boolean
 }
 
 export type EntryKind = 'empty' | 'normal' | 'config'

@@ -1,4 +1,12 @@
-import type { Entry, EntryKind, HardState, Member, Membership, SnapshotMeta } from '../types.ts'
+import type {
+  Entry,
+  EntryKind,
+  HardState,
+  Joint,
+  Member,
+  Membership,
+  SnapshotMeta,
+} from '../types.ts'
 import { type ByteReader, ByteWriter, malformed } from './bytes.ts'
 
 const KINDS: readonly EntryKind[] = ['empty', 'normal', 'config']
@@ -41,17 +49,52 @@ export function readMember(reader: ByteReader): Member {
   return { id, address: reader.string(), learner }
 }
 
+/** Bits of a member's byte. The first alone is what was written before there were joint changes. */
+const LEARNER = 1
+const OUTGOING = 2
+const LEAVING = 4
+/** On every outgoing voter alike: the change ends by itself. */
+const AUTO_LEAVE = 8
+
 export function writeMembership(writer: ByteWriter, membership: Membership): void {
+  const { joint } = membership
   writer.uint(membership.members.length)
-  for (const member of membership.members) writeMember(writer, member)
+  for (const { id, learner, address } of membership.members) {
+    writer.uint(id)
+    writer.byte((learner ? LEARNER : 0) | (joint === undefined ? 0 : jointBits(joint, id)))
+    writer.string(address)
+  }
   writer.uint(membership.removed.length)
   for (const id of membership.removed) writer.uint(id)
 }
 
 export function readMembership(reader: ByteReader): Membership {
-  const members = Array.from({ length: reader.count(3) }, () => readMember(reader))
+  const read = Array.from({ length: reader.count(3) }, () => ({
+    id: reader.uint(),
+    bits: reader.byte(),
+    address: reader.string(),
+  }))
   const removed = Array.from({ length: reader.count(1) }, () => reader.uint())
-  return { members, removed }
+  const members = read.map(({ id, address, bits }): Member => {
+    return { id, address, learner: (bits & LEARNER) !== 0 }
+  })
+  const having = (bit: number): number[] => read.filter(m => m.bits & bit).map(m => m.id)
+  const joint: Joint = {
+    outgoing: having(OUTGOING),
+    leaving: having(LEAVING),
+    autoLeave: having(AUTO_LEAVE).length > 0,
+  }
+  for (const { id, bits, ...rest } of read) {
+    const expected = ((bits & LEARNER) | jointBits(joint, id)) === bits
+    if (!expected || ((bits & LEAVING) !== 0 && (bits & (LEARNER | OUTGOING)) !== 3))
+      throw malformed(`member ${id} at ${rest.address} has flags ${bits}`)
+  }
+  return joint.outgoing.length === 0 ? { members, removed } : { members, removed, joint }
+}
+
+function jointBits({ outgoing, leaving, autoLeave }: Joint, id: number): number {
+  if (!outgoing.includes(id)) return 0
+  return OUTGOING | (leaving.includes(id) ? LEAVING : 0) | (autoLeave ? AUTO_LEAVE : 0)
 }
 
 export function writeSnapshotMeta(writer: ByteWriter, meta: SnapshotMeta): void {

@@ -1,14 +1,12 @@
 import type { Membership } from '../types.ts'
-import { memberOf, votersOf } from './membership.ts'
-import { advanceCommit, answerReads, replicate } from './replication.ts'
+import { encodeChange, memberOf } from './membership.ts'
+import { advanceCommit, answerReads, appendAsLeader, replicate } from './replication.ts'
 import type { RaftState } from './state.ts'
 
 /** A change of membership is applied and takes effect now (as in etcd-raft, not when it is appended). */
 export function adopt(s: RaftState, membership: Membership): void {
   const gone = s.membership.members.filter(m => memberOf(membership, m.id) === undefined)
-  s.membership = membership
-  s.voters = votersOf(membership)
-  s.removed ||= membership.removed.includes(s.id)
+  s.setMembership(membership)
   if (s.role === 'precandidate' || s.role === 'candidate') {
     if (!s.isVoter) s.becomeFollower(s.term, 0)
     return
@@ -25,7 +23,19 @@ export function adopt(s: RaftState, membership: Membership): void {
     return
   }
   advanceCommit(s)
-  answerReads(s, s.reads.take(s.id, s.voters))
+  answerReads(s, s.reads.take(s.id, s.electorate))
+}
+
+/**
+ * Ends a joint change that is to end by itself. Its begin is applied here and so committed, by the majority of the old
+ * voters; whoever receives the end learns so with it, see wal/record.ts. A leader that comes into office in between does it
+ * once its first entry is applied.
+ */
+export function leaveJointWhenDue(s: RaftState): void {
+  if (s.role !== 'leader' || s.membership.joint?.autoLeave !== true) return
+  if (s.transferTo !== 0 || s.log.applied < s.pendingConfigIndex) return
+  appendAsLeader(s, [{ kind: 'config', data: encodeChange({ kind: 'leaveJoint' }) }])
+  s.pendingConfigIndex = s.log.lastIndex
 }
 
 /** A leader that is no voter any more. */

@@ -1,5 +1,5 @@
 import type { VoteRequest, VoteResponse } from '../types.ts'
-import { countVotes } from './quorum.ts'
+import { countJointVotes } from './quorum.ts'
 import { appendAsLeader, becomeLeader } from './replication.ts'
 import type { RaftState } from './state.ts'
 
@@ -89,7 +89,7 @@ function learnCommit(s: RaftState, m: VoteRequest | VoteResponse): void {
 }
 
 function tally(s: RaftState): void {
-  const outcome = countVotes(s.voters, s.votes)
+  const outcome = countJointVotes(s.electorate, s.votes)
   if (outcome === 'pending') return
   if (outcome === 'lost') s.becomeFollower(s.term, 0)
   else if (s.role === 'precandidate') campaign(s, 'vote')

@@ -1,5 +1,4 @@
 import type { AppendRequest, Heartbeat, InstallSnapshot } from '../types.ts'
-import { votersOf } from './membership.ts'
 import type { RaftState } from './state.ts'
 
 /** raft.pdf §5.3, with the hint of §5.3's last paragraph: the answer to a refusal names the last place that may agree. */
@@ -48,9 +47,7 @@ export function onSnapshot(s: RaftState, m: InstallSnapshot): void {
   s.log.restore(meta.index, meta.term, s.nextWriteNumber)
   s.received = m.snapshot
   s.snapshot = meta
-  s.membership = meta.membership
-  s.voters = votersOf(meta.membership)
-  s.removed ||= meta.membership.removed.includes(s.id)
+  s.setMembership(meta.membership)
   answer(s, m.from, meta.index)
 }
 

@@ -35,3 +35,28 @@ export function countVotes(
 export function hasQuorum(voters: readonly number[], has: (id: number) => boolean): boolean {
   return voters.length > 0 && voters.filter(has).length >= majority(voters.length)
 }
+
+/**
+ * The groups of voters that decide: one, or both halves of a joint configuration, of which each must give its majority
+ * (raft thesis §4.3).
+ */
+export type Electorate = readonly (readonly number[])[]
+
+/** The highest index that a majority of every group holds. */
+export function jointIndex(groups: Electorate, matchOf: (id: number) => number): number {
+  return Math.min(...groups.map(voters => quorumIndex(voters, matchOf)))
+}
+
+/** Won when every group is won, lost as soon as one is. */
+export function countJointVotes(
+  groups: Electorate,
+  votes: ReadonlyMap<number, boolean>,
+): VoteOutcome {
+  const outcomes = groups.map(voters => countVotes(voters, votes))
+  if (outcomes.includes('lost')) return 'lost'
+  return outcomes.every(outcome => outcome === 'won') ? 'won' : 'pending'
+}
+
+export function hasJointQuorum(groups: Electorate, has: (id: number) => boolean): boolean {
+  return groups.every(voters => hasQuorum(voters, has))
+}

@@ -1,7 +1,7 @@
 // The face of the core: inputs are messages, elapsed time, proposals and finished writes; outputs are `Ready`s, plain data.
 // No clock, no chance, no disk, no promise in here, so a run is a function of its inputs and can be replayed.
 import type { Entry, HardState, Membership, Message, Snapshot, SnapshotMeta } from '../types.ts'
-import { adopt } from './adopt.ts'
+import { adopt, leaveJointWhenDue } from './adopt.ts'
 import { campaign, ownVoteDurable } from './election.ts'
 import type { RaftLog } from './log.ts'
 import {
@@ -175,10 +175,12 @@ export class Raft {
     const last = entries.at(-1)
     if (last === undefined) return undefined
     s.log.appliedTo(last.index)
-    if (last.kind !== 'config') return undefined
-    const outcome = applyChange(s.membership, decodeChange(last.data))
-    if (outcome.refused === undefined) adopt(s, outcome.membership)
-    if (s.campaignWhenApplied && s.role === 'follower') campaign(s, 'transfer')
+    const outcome =
+      last.kind === 'config' ? applyChange(s.membership, decodeChange(last.data)) : undefined
+    if (outcome !== undefined && outcome.refused === undefined) adopt(s, outcome.membership)
+    if (s.campaignWhenApplied && last.kind === 'config' && s.role === 'follower')
+      campaign(s, 'transfer')
+    leaveJointWhenDue(s)
     return outcome
   }
 
@@ -213,6 +215,7 @@ export class Raft {
       s.transferTo = 0
       checkQuorum(s)
       if (s.role !== 'leader') return
+      leaveJointWhenDue(s)
     }
     s.heartbeatElapsedMs += elapsedMs
     if (s.heartbeatElapsedMs < s.config.heartbeatMs) return

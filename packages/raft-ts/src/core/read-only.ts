@@ -1,4 +1,4 @@
-import { hasQuorum } from './quorum.ts'
+import { type Electorate, hasJointQuorum } from './quorum.ts'
 
 export interface Read {
   readonly from: number
@@ -38,15 +38,15 @@ export class ReadOnly {
   }
 
   /** @returns the reads that `id`'s answer completes, oldest first */
-  confirm(id: number, number: number, self: number, voters: readonly number[]): Read[] {
+  confirm(id: number, number: number, self: number, voters: Electorate): Read[] {
     for (const round of this.#rounds) if (round.number <= number) round.heard.add(id)
     return this.take(self, voters)
   }
 
   /** The reads a majority has confirmed by now; in a cluster of one that is all of them. */
-  take(self: number, voters: readonly number[]): Read[] {
+  take(self: number, voters: Electorate): Read[] {
     const done = this.#rounds.findLastIndex(round =>
-      hasQuorum(voters, id => id === self || round.heard.has(id)),
+      hasJointQuorum(voters, id => id === self || round.heard.has(id)),
     )
     return this.#rounds.splice(0, done + 1)
   }

@@ -1,7 +1,7 @@
 import type { AppendResponse, Entry, EntryKind, HeartbeatResponse } from '../types.ts'
 import { entryBytes } from '../types.ts'
 import type { Progress } from './progress.ts'
-import { hasQuorum, quorumIndex } from './quorum.ts'
+import { hasJointQuorum, jointIndex } from './quorum.ts'
 import type { Read } from './read-only.ts'
 import type { RaftState } from './state.ts'
 
@@ -94,7 +94,7 @@ export function onHeartbeatResponse(s: RaftState, m: HeartbeatResponse): void {
   p.active = true
   p.paused = false
   if (p.match < s.log.lastIndex || p.state === 'probe') p.nudged = true
-  if (m.round > 0) answerReads(s, s.reads.confirm(m.from, m.round, s.id, s.voters))
+  if (m.round > 0) answerReads(s, s.reads.confirm(m.from, m.round, s.id, s.electorate))
 }
 
 /** Our own disk has caught up: only now do we count ourselves. */
@@ -104,7 +104,7 @@ export function ownEntriesDurable(s: RaftState): void {
 
 /** raft.pdf §5.4.2: only entries of the leader's own term are committed by counting. */
 export function advanceCommit(s: RaftState): void {
-  const index = quorumIndex(s.voters, id => s.progress.get(id)?.match ?? 0)
+  const index = jointIndex(s.electorate, id => s.progress.get(id)?.match ?? 0)
   if (s.log.termAt(index) !== s.term) return
   const from = s.log.committed + 1
   if (!s.log.commitTo(index)) return
@@ -118,7 +118,7 @@ export function advanceCommit(s: RaftState): void {
 export function checkQuorum(s: RaftState): void {
   if (
     s.config.checkQuorum &&
-    !hasQuorum(s.voters, id => id === s.id || s.progress.get(id)?.active === true)
+    !hasJointQuorum(s.electorate, id => id === s.id || s.progress.get(id)?.active === true)
   ) {
     s.becomeFollower(s.term, 0)
     return
@@ -134,7 +134,7 @@ export function startRead(s: RaftState, from: number, context: number): boolean 
     return true
   }
   if (!s.reads.add(from, context, s.log.committed)) return false
-  answerReads(s, s.reads.take(s.id, s.voters))
+  answerReads(s, s.reads.take(s.id, s.electorate))
   if (s.reads.waiting > 0) heartbeat(s)
   return true
 }

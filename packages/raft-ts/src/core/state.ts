@@ -1,8 +1,9 @@
 import { invariant } from '../errors.ts'
 import type { HardState, Membership, Message, Role, Snapshot, SnapshotMeta } from '../types.ts'
 import type { RaftLog } from './log.ts'
-import { votersOf } from './membership.ts'
+import { electorateOf } from './joint.ts'
 import { Progress } from './progress.ts'
+import type { Electorate } from './quorum.ts'
 import { type Read, ReadOnly } from './read-only.ts'
 
 export interface CoreConfig {
@@ -49,8 +50,11 @@ export class RaftState {
   vote: number
   role: Exclude<Role, 'learner'> = 'follower'
   leader = 0
-  membership: Membership
-  voters: readonly number[]
+  membership!: Membership
+  /** Whose majorities decide. */
+  electorate!: Electorate
+  /** Everybody in the electorate, once. */
+  voters!: readonly number[]
   removed = false
 
   electionElapsedMs = 0
@@ -86,12 +90,17 @@ export class RaftState {
     this.log = log
     this.term = hardState.term
     this.vote = hardState.vote
-    this.membership = membership
-    this.voters = votersOf(membership)
-    this.removed = membership.removed.includes(config.id)
+    this.setMembership(membership)
     this.#durableTerm = hardState.term
     this.#handed = { term: hardState.term, vote: hardState.vote, commit: log.committed }
     this.resetTimer()
+  }
+
+  setMembership(membership: Membership): void {
+    this.membership = membership
+    this.electorate = electorateOf(membership)
+    this.voters = [...new Set(this.electorate.flat())].sort((a, b) => a - b)
+    this.removed ||= membership.removed.includes(this.id)
   }
 
   get isVoter(): boolean {

@@ -1,3 +1,4 @@
+import { votersOf } from '../core/membership.ts'
 import type { Raft } from '../core/raft.ts'
 import { RaftError } from '../errors.ts'
 import type { Settings } from '../options.ts'
@@ -75,7 +76,9 @@ export class Leadership {
   /** The voter in reach that has most of the log. */
   heir(): number | undefined {
     const s = this.#raft.state
-    const reachable = s.voters.filter(id => id !== s.id && this.#contacts.inReach(id))
+    // Not somebody whom the change under way is about to take the vote from.
+    const staying = votersOf(s.membership)
+    const reachable = staying.filter(id => id !== s.id && this.#contacts.inReach(id))
     const matchOf = (id: number): number => s.progress.get(id)?.match ?? 0
     return reachable.toSorted((a, b) => matchOf(b) - matchOf(a))[0]
   }

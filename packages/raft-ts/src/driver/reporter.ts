@@ -11,6 +11,7 @@ export function statusOf(s: RaftState, contacts: Contacts, pendingProposals: num
     role: s.role === 'follower' && !s.isVoter ? 'learner' : s.role,
     leader: s.leader === 0 ? undefined : s.leader,
     members: s.membership.members,
+    ...(s.membership.joint && { joint: s.membership.joint }),
     firstIndex: s.log.firstIndex,
     lastIndex: s.log.lastIndex,
     commitIndex: s.log.committed,

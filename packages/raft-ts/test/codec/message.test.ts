@@ -2,9 +2,18 @@
 // Method: round trips of random messages; random bytes and random damage to good ones.
 import fc from 'fast-check'
 import t from 'tap'
+import { ByteReader, ByteWriter } from '../../src/codec/bytes.ts'
 import { crc32 } from '../../src/codec/crc32.ts'
+import { readMembership, writeMembership } from '../../src/codec/entry.ts'
 import { decodeChange, encodeChange, type Change } from '../../src/core/membership.ts'
-import { decodeMessage, encodeMessage, RaftError, type Message } from '../../src/index.ts'
+import {
+  decodeMessage,
+  encodeMessage,
+  type MemberChange,
+  type Membership,
+  type Message,
+  RaftError,
+} from '../../src/index.ts'
 
 const uint = fc.oneof(fc.nat(300), fc.maxSafeNat())
 const bytes = fc.uint8Array({ maxLength: 40 })
@@ -33,14 +42,21 @@ const append = fc
     ),
   })
   .map(m => ({ ...m, entries: m.entries.map((e, i) => ({ ...e, index: m.prevIndex + 1 + i })) }))
-const meta = fc.record({
-  index: uint,
-  term: uint,
-  membership: fc.record({
-    members: fc.array(member, { maxLength: 4 }),
-    removed: fc.array(uint, { maxLength: 4 }),
-  }),
+const simple: fc.Arbitrary<Membership> = fc.record({
+  members: fc.uniqueArray(member, { maxLength: 6, selector: m => m.id }),
+  removed: fc.array(uint, { maxLength: 4 }),
 })
+/** The first two members vote in the old half, and the second of them leaves. */
+const joint = fc.tuple(simple, fc.boolean()).map(([{ members, removed }, autoLeave]) => {
+  const [first, second] = members
+  if (first === undefined || second === undefined) return { members, removed }
+  return {
+    members: members.map(m => (m === second ? { ...m, learner: true } : m)),
+    removed,
+    joint: { outgoing: [first.id, second.id], leaving: [second.id], autoLeave },
+  }
+})
+const meta = fc.record({ index: uint, term: uint, membership: fc.oneof(simple, joint) })
 const message: fc.Arbitrary<Message> = fc.oneof(
   fc.record({ ...typed('vote'), lastIndex: uint, lastTerm: uint, transfer: fc.boolean(), ...fact }),
   fc.record({
@@ -146,7 +162,14 @@ t.test('membership changes', async t => {
       id: uint,
     }),
   )
-  fc.assert(fc.property(change, c => plain(decodeChange(encodeChange(c))) === plain(c)))
+  const many: fc.Arbitrary<Change> = fc.record({
+    kind: fc.constant('enterJoint' as const),
+    changes: fc.array(change as fc.Arbitrary<MemberChange>, { maxLength: 5 }),
+    autoLeave: fc.boolean(),
+  })
+  const any = fc.oneof(change, many, fc.constant<Change>({ kind: 'leaveJoint' }))
+  fc.assert(fc.property(any, c => plain(decodeChange(encodeChange(c))) === plain(c)))
+  t.throws(() => decodeChange(new Uint8Array([5, 0, 1, 6, 0])), /something else than steps/)
   const first: Change = {
     kind: 'bootstrap',
     members: [
@@ -156,6 +179,26 @@ t.test('membership changes', async t => {
   }
   t.match(decodeChange(encodeChange(first)), { kind: 'bootstrap', members: [{ id: 1 }, { id: 2 }] })
   t.throws(() => decodeChange(new Uint8Array([7])), { code: 'Corrupt' })
+})
+
+t.test('a membership as it was written before there were joint changes', async t => {
+  // Two members, 1 at "a" and the learner 2 at "b"; 3 was removed.
+  const old = [2, 1, 0, 1, 97, 2, 1, 1, 98, 1, 3]
+  const membership = {
+    members: [
+      { id: 1, address: 'a', learner: false },
+      { id: 2, address: 'b', learner: true },
+    ],
+    removed: [3],
+  }
+  t.strictSame(readMembership(new ByteReader(new Uint8Array(old))), membership)
+  const writer = new ByteWriter()
+  writeMembership(writer, membership)
+  t.strictSame([...writer.finish()], old, 'and is written so still')
+  for (const flags of [4, 6, 8, 13, 16])
+    t.throws(() => readMembership(new ByteReader(new Uint8Array([1, 1, flags, 0, 0]))), {
+      code: 'Corrupt',
+    })
 })
 
 t.test('the checksum is the usual CRC-32, and continues', async t => {
