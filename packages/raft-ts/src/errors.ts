@@ -33,16 +33,36 @@ export class RaftError extends Error {
 /** A log or snapshot that cannot be trusted. Never repaired silently: acknowledged entries may be in it. */
 export class WalCorruptError extends RaftError {
   readonly file: string
+  /** In bytes from the beginning of the file. */
   readonly offset: number
+  /** What is wrong there, without file and remedy. */
+  readonly detail: string
 
   constructor(file: string, offset: number, detail: string) {
     super(
       'Corrupt',
-      `${file} is damaged at byte ${offset}: ${detail}. Do not start this member from it; remove the member and let it join again with an empty directory`,
+      `${file} is damaged at byte ${offset}: ${detail}. Do not start this member from it; remove the member and let it join again with an empty directory, or salvage what comes before the damage with repairLog()`,
     )
     this.name = 'WalCorruptError'
     this.file = file
     this.offset = offset
+    this.detail = detail
+  }
+}
+
+/** A log that a later version of this library has written. Nothing in it was touched. */
+export class WalVersionError extends RaftError {
+  readonly file: string
+  readonly version: number
+
+  constructor(file: string, version: number, known: number) {
+    super(
+      'Refused',
+      `${file} is of log format ${version}, and this version reads formats up to ${known}: start the version that wrote it, or a later one`,
+    )
+    this.name = 'WalVersionError'
+    this.file = file
+    this.version = version
   }
 }
 

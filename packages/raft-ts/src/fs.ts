@@ -7,18 +7,22 @@ export interface RaftFs {
   readFile(path: string): Promise<Uint8Array>
   /** Atomic; replaces `to`. */
   rename(from: string, to: string): Promise<void>
+  /** Of a file; no error when there is none. */
   remove(path: string): Promise<void>
   /** Makes creations, renames and removals in the directory durable. */
   syncDir(path: string): Promise<void>
-  /** `create` empties an existing file, `append` keeps it; both create a missing one. */
-  open(path: string, mode: 'append' | 'create'): Promise<RaftFile>
-  truncate(path: string, size: number): Promise<void>
+  /** `create` makes an empty file in place of whatever is there; `update` takes one that exists, as it is. */
+  open(path: string, mode: 'create' | 'update'): Promise<RaftFile>
+  /** Bytes that can still be written to the file system that holds `path`. */
+  freeBytes(path: string): Promise<number>
 }
 
 export interface RaftFile {
-  /** Writes all of `data` at the end. */
-  write(data: Uint8Array): Promise<void>
-  /** Resolves when everything written is durable. */
+  /** Writes all of `data` at the byte `position`, however many system calls that takes. */
+  write(data: Uint8Array, position: number): Promise<void>
+  /** Writes zeros over the bytes from `from` up to `to`, so that later writes there need no new blocks of the disk. */
+  zero(from: number, to: number): Promise<void>
+  /** Resolves when everything written before the call is durable, and the size with it (fdatasync). */
   sync(): Promise<void>
   close(): Promise<void>
 }

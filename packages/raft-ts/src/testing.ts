@@ -3,34 +3,107 @@
 import type { RaftFile, RaftFs } from './fs.ts'
 import type { RaftClock } from './options.ts'
 
-class Inode {
-  data: Uint8Array = new Uint8Array(0)
-  size = 0
-  durableSize = 0
+/** A disk writes whole sectors; in a write that the power fails in, any of them may be missing. */
+const SECTOR_BYTES = 512
 
-  append(bytes: Uint8Array): void {
-    if (this.size + bytes.length > this.data.length) {
-      const bigger = new Uint8Array(Math.max(this.size + bytes.length, this.data.length * 2, 256))
-      bigger.set(this.data.subarray(0, this.size))
-      this.data = bigger
+interface Unsynced {
+  readonly position: number
+  readonly length: number
+  /** What was there, as far as there was anything, and the size of the file. */
+  readonly before: Uint8Array
+  readonly sizeBefore: number
+}
+
+/** What was never written, or with zeros, is not stored: pre-allocated files cost nothing until they are read. */
+class Inode {
+  #data: Uint8Array = new Uint8Array(0)
+  #size = 0
+  #unsynced: Unsynced[] = []
+
+  /** Writes `bytes`, or as many zeros as a number says. */
+  write(bytes: Uint8Array | number, position: number): void {
+    const length = typeof bytes === 'number' ? bytes : bytes.length
+    const before = this.#data.slice(position, position + length)
+    this.#unsynced.push({ position, length, before, sizeBefore: this.#size })
+    this.#size = Math.max(this.#size, position + length)
+    if (typeof bytes === 'number') this.#data.fill(0, position, position + length)
+    else this.#put(bytes, position)
+  }
+
+  /** How many writes there were up to now, for `sync`. */
+  get mark(): readonly Unsynced[] {
+    return this.#unsynced.slice()
+  }
+
+  sync(mark: readonly Unsynced[]): void {
+    const synced = new Set(mark)
+    this.#unsynced = this.#unsynced.filter(write => !synced.has(write))
+  }
+
+  /** Undoes what was not synced, but for some first writes and some part of the next. */
+  crash(random: () => number): void {
+    if (this.#unsynced.length === 0) return
+    const all = this.contents()
+    const writes = this.#unsynced
+    this.#unsynced = []
+    const whole = Math.floor(random() * (writes.length + 1))
+    for (const write of writes.slice(whole).toReversed()) {
+      const { position, before, length, sizeBefore } = write
+      this.#data.fill(0, position + before.length, position + length)
+      this.#data.set(before, position)
+      this.#size = sizeBefore
     }
-    this.data.set(bytes, this.size)
-    this.size += bytes.length
+    const torn = writes[whole]
+    if (torn !== undefined) this.#tear(torn, all, random)
   }
 
   contents(): Uint8Array {
-    return this.data.slice(0, this.size)
+    const all = new Uint8Array(this.#size)
+    all.set(this.#data.subarray(0, this.#size))
+    return all
   }
+
+  /** Of the write as it was in `all`: its beginning, or its end, or any of its sectors. */
+  #tear({ position, length }: Unsynced, all: Uint8Array, random: () => number): void {
+    const kept = Math.floor(random() * (length + 1))
+    const end = position + length
+    const keep = (from: number, to: number): void => {
+      if (to <= from) return
+      this.#size = Math.max(this.#size, to)
+      this.#put(all.subarray(from, to), from)
+    }
+    const way = random()
+    if (way < 0.6 || kept === 0) return keep(position, position + kept)
+    if (way < 0.8) return keep(ceilTo(end - kept, SECTOR_BYTES), end)
+    for (let at = position; at < end; at = ceilTo(at + 1, SECTOR_BYTES))
+      if (random() < kept / length) keep(at, Math.min(end, ceilTo(at + 1, SECTOR_BYTES)))
+  }
+
+  #put(bytes: Uint8Array, position: number): void {
+    const end = position + bytes.length
+    if (end > this.#data.length) {
+      const bigger = new Uint8Array(Math.max(end, this.#data.length * 2, 256))
+      bigger.set(this.#data)
+      this.#data = bigger
+    }
+    this.#data.set(bytes, position)
+  }
+}
+
+function ceilTo(value: number, step: number): number {
+  return Math.ceil(value / step) * step
 }
 
 export interface MemoryFsOptions {
   /** Awaited before each operation takes effect: latency, or a rejection to inject a fault. */
   readonly before?: (operation: keyof RaftFs | keyof RaftFile, path: string) => Promise<void> | void
+  /** What `freeBytes` says. Default: more than anybody needs. */
+  readonly freeBytes?: () => number
 }
 
 /**
- * A disk in memory. `crash` keeps of every file what was synced and a random part of what was written after; of names,
- * what `syncDir` made durable and a random prefix of the changes after.
+ * A disk in memory. `crash` keeps of every file what was synced, some of the writes after, and of the next one its
+ * beginning, its end or some of its sectors; of names, what `syncDir` made durable and a random prefix of the changes after.
  */
 export class MemoryFs implements RaftFs {
   readonly #options: MemoryFsOptions
@@ -55,10 +128,7 @@ export class MemoryFs implements RaftFs {
     for (const { change } of kept) change(this.#durableNames)
     this.#journal = []
     this.#names = new Map(this.#durableNames)
-    for (const inode of new Set(this.#names.values())) {
-      inode.size = inode.durableSize + Math.floor(random() * (inode.size - inode.durableSize + 1))
-      inode.durableSize = inode.size
-    }
+    for (const inode of new Set(this.#names.values())) inode.crash(random)
   }
 
   /**
@@ -79,7 +149,7 @@ export class MemoryFs implements RaftFs {
       remove: alive(path => this.remove(path)),
       syncDir: alive(path => this.syncDir(path)),
       open: alive((path, mode) => this.open(path, mode)),
-      truncate: alive((path, size) => this.truncate(path, size)),
+      freeBytes: alive(path => this.freeBytes(path)),
     }
   }
 
@@ -91,8 +161,8 @@ export class MemoryFs implements RaftFs {
   /** Replaces a file's contents, durably: to plant damage. */
   plant(path: string, data: Uint8Array): void {
     const inode = new Inode()
-    inode.append(data)
-    inode.durableSize = inode.size
+    inode.write(data, 0)
+    inode.sync(inode.mark)
     this.#names.set(path, inode)
     this.#durableNames.set(path, inode)
     this.#addDirs(path)
@@ -102,76 +172,76 @@ export class MemoryFs implements RaftFs {
     return [...this.#names.keys()].sort()
   }
 
-  async mkdir(path: string): Promise<void> {
-    await this.#step('mkdir', path)
-    this.#addDirs(`${path}/x`)
+  mkdir(path: string): Promise<void> {
+    return this.#step('mkdir', path, () => this.#addDirs(`${path}/x`))
   }
 
-  async readdir(path: string): Promise<string[]> {
-    await this.#step('readdir', path)
-    if (!this.#dirs.has(path)) throw new Error(`ENOENT: ${path}`)
-    const prefix = `${path}/`
-    return this.paths()
-      .filter(p => p.startsWith(prefix))
-      .map(p => p.slice(prefix.length))
-      .filter(name => !name.includes('/'))
-  }
-
-  async readFile(path: string): Promise<Uint8Array> {
-    await this.#step('readFile', path)
-    return this.#inode(path).contents()
-  }
-
-  async rename(from: string, to: string): Promise<void> {
-    await this.#step('rename', from)
-    const inode = this.#inode(from)
-    this.#change(to, names => {
-      names.delete(from)
-      names.set(to, inode)
+  readdir(path: string): Promise<string[]> {
+    return this.#step('readdir', path, () => {
+      if (!this.#dirs.has(path)) throw new Error(`ENOENT: ${path}`)
+      const prefix = `${path}/`
+      return this.paths()
+        .filter(p => p.startsWith(prefix))
+        .map(p => p.slice(prefix.length))
+        .filter(name => !name.includes('/'))
     })
   }
 
-  async remove(path: string): Promise<void> {
-    await this.#step('remove', path)
-    this.#change(path, names => names.delete(path))
+  readFile(path: string): Promise<Uint8Array> {
+    return this.#step('readFile', path, () => this.#inode(path).contents())
   }
 
-  async syncDir(path: string): Promise<void> {
-    await this.#step('syncDir', path)
-    // A journalling file system commits in order, so an older change elsewhere goes with it.
-    const last = this.#journal.findLastIndex(j => j.dir === path)
-    for (const { change } of this.#journal.splice(0, last + 1)) change(this.#durableNames)
+  rename(from: string, to: string): Promise<void> {
+    return this.#step('rename', from, () => {
+      const inode = this.#inode(from)
+      this.#change(to, names => {
+        names.delete(from)
+        names.set(to, inode)
+      })
+    })
   }
 
-  async truncate(path: string, size: number): Promise<void> {
-    await this.#step('truncate', path)
-    const inode = this.#inode(path)
-    inode.size = Math.min(inode.size, size)
-    inode.durableSize = Math.min(inode.durableSize, size)
+  remove(path: string): Promise<void> {
+    return this.#step('remove', path, () => this.#change(path, names => names.delete(path)))
   }
 
-  async open(path: string, mode: 'append' | 'create'): Promise<RaftFile> {
-    await this.#step('open', path)
-    let inode = this.#names.get(path)
-    if (inode === undefined || mode === 'create') {
+  syncDir(path: string): Promise<void> {
+    return this.#step('syncDir', path, () => {
+      // A journalling file system commits in order, so an older change elsewhere goes with it.
+      const last = this.#journal.findLastIndex(j => j.dir === path)
+      for (const { change } of this.#journal.splice(0, last + 1)) change(this.#durableNames)
+    })
+  }
+
+  freeBytes(path: string): Promise<number> {
+    return this.#step(
+      'freeBytes',
+      path,
+      () => this.#options.freeBytes?.() ?? Number.MAX_SAFE_INTEGER,
+    )
+  }
+
+  open(path: string, mode: 'create' | 'update'): Promise<RaftFile> {
+    return this.#step('open', path, () => {
       const created = new Inode()
-      this.#change(path, names => names.set(path, created))
-      inode = created
-    }
-    const file = inode
+      if (mode === 'create') this.#change(path, names => names.set(path, created))
+      return this.#handle(path, this.#inode(path))
+    })
+  }
+
+  #handle(path: string, file: Inode): RaftFile {
     const life = this.#life
     return {
-      write: async data => {
+      write: (data, position) => {
         const copy = data.slice()
-        await this.#step('write', path, life)
-        file.append(copy)
+        return this.#step('write', path, () => file.write(copy, position), life)
       },
-      sync: async () => {
-        const { size } = file
-        await this.#step('sync', path, life)
-        file.durableSize = Math.max(file.durableSize, Math.min(size, file.size))
+      zero: (from, to) => this.#step('zero', path, () => file.write(to - from, from), life),
+      sync: () => {
+        const { mark } = file
+        return this.#step('sync', path, () => file.sync(mark), life)
       },
-      close: () => this.#step('close', path, life),
+      close: () => this.#step('close', path, nothing, life),
     }
   }
 
@@ -192,14 +262,15 @@ export class MemoryFs implements RaftFs {
     return inode
   }
 
-  /** An operation begun before a crash never ends. */
-  async #step(
+  /** An operation begun before a crash never ends, nor takes effect. */
+  async #step<T>(
     operation: keyof RaftFs | keyof RaftFile,
     path: string,
+    effect: () => T,
     life = this.#life,
-  ): Promise<void> {
+  ): Promise<T> {
     await this.#options.before?.(operation, path)
-    if (life !== this.#life) await new Promise<never>(nothing)
+    return life === this.#life ? effect() : new Promise<never>(nothing)
   }
 }
 

@@ -50,6 +50,7 @@ export class Writer {
   abandon(): void {
     this.#dead = true
     this.#queue = []
+    this.#wal.abandon()
   }
 
   async #run(): Promise<void> {

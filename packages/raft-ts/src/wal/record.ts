@@ -1,5 +1,6 @@
-// A record is what one write made durable: [magic u32][length u32][crc u32][payload]. The CRC continues that of the record
-// before, so a stale tail of a file cannot pass for a continuation.
+// A record is what one write made durable: [magic u32][length u32][segment u32][crc u32][payload]. The CRC continues that of
+// the record before, and the segment's number tells a record from one that a recycled file held before: neither a stale
+// tail nor a stale record behind a torn one can pass for a continuation. Format 1 had no segment number.
 //
 // One record per synced write is what makes damage decidable: a record followed by a valid one was durable, so a fault in it
 // is damage; a faulty last one was never acknowledged as durable. It also makes a write atomic, which membership
@@ -17,8 +18,15 @@ export interface WalWrite {
   readonly entries: readonly Entry[]
 }
 
-export const RECORD_MAGIC = 0x54464152
-export const RECORD_HEADER_BYTES = 12
+const RECORD_MAGIC = 0x54464152
+/** Its first byte on disk. */
+const MAGIC_BYTE = RECORD_MAGIC & 0xff
+const LENGTH_AT = 4
+const SEQUENCE_AT = 8
+const CRC_BYTES = 4
+export const RECORD_HEADER_BYTES = 16
+/** In format 1. */
+const HEADER_BYTES_1 = 12
 /** Above anything the writer produces; a length beyond it is damage. */
 export const MAX_RECORD_BYTES = 256 * 1024 * 1024
 
@@ -50,15 +58,33 @@ export function decodeWrite(payload: Uint8Array): WalWrite {
   return { hardState, restart, entries }
 }
 
+/** How the records of one segment are framed: by its number, undefined in a segment of format 1. */
+export type Framing = number | undefined
+
+export interface Framed {
+  readonly payload: Uint8Array
+  /** Where the record begins, and where the next one would. */
+  readonly offset: number
+  readonly next: number
+  /** The seed of the next record. */
+  readonly crc: number
+}
+
 /** @returns the framed record and its CRC, the seed of the next record */
-export function frame(payload: Uint8Array, seed: number): { record: Uint8Array; crc: number } {
+export function frame(
+  payload: Uint8Array,
+  sequence: number,
+  seed: number,
+): { record: Uint8Array; crc: number } {
   const record = new Uint8Array(RECORD_HEADER_BYTES + payload.length)
   const view = new DataView(record.buffer)
   view.setUint32(0, RECORD_MAGIC, true)
-  view.setUint32(4, payload.length, true)
+  view.setUint32(LENGTH_AT, payload.length, true)
+  view.setUint32(SEQUENCE_AT, sequence, true)
   record.set(payload, RECORD_HEADER_BYTES)
-  const crc = checksum(record.subarray(4, 8), payload, seed)
-  view.setUint32(8, crc, true)
+  const crcAt = RECORD_HEADER_BYTES - CRC_BYTES
+  const crc = checksum(record.subarray(LENGTH_AT, crcAt), payload, seed)
+  view.setUint32(crcAt, crc, true)
   return { record, crc }
 }
 
@@ -67,53 +93,89 @@ export function unframe(
   file: Uint8Array,
   offset: number,
   seed: number,
-): { payload: Uint8Array; crc: number; next: number } | undefined {
-  const head = headerAt(file, offset)
+  framing: Framing,
+): Framed | undefined {
+  const head = headerAt(file, offset, framing)
   if (head === undefined) return undefined
-  const start = offset + RECORD_HEADER_BYTES
-  const next = start + head.length
-  if (head.length > MAX_RECORD_BYTES || next > file.length) return undefined
-  const payload = file.subarray(start, next)
-  if (checksum(file.subarray(offset + 4, offset + 8), payload, seed) !== head.crc) return undefined
-  return { payload, crc: head.crc, next }
+  const payload = file.subarray(head.start, head.end)
+  if (head.end > file.length || head.end - head.start > MAX_RECORD_BYTES) return undefined
+  if (
+    checksum(file.subarray(offset + LENGTH_AT, head.start - CRC_BYTES), payload, seed) !== head.crc
+  )
+    return undefined
+  return { payload, offset, next: head.end, crc: head.crc }
 }
 
 /**
- * Whether any valid record lies behind a faulty one at `offset`: then the fault is damage and not a torn write.
+ * The first valid record behind a faulty one at `offset`: when there is one, the fault is damage and not a torn write.
  * The faulty record's checksum, the seed of its successor, is either as stored or as its payload says.
  */
-export function hasValidSuccessor(file: Uint8Array, offset: number, seed: number): boolean {
-  const view = new DataView(file.buffer, file.byteOffset, file.byteLength)
-  const seeds = new Set<number>()
-  if (offset + RECORD_HEADER_BYTES <= file.length) {
-    seeds.add(view.getUint32(offset + 8, true))
-    const length = view.getUint32(offset + 4, true)
-    const end = offset + RECORD_HEADER_BYTES + length
-    if (end <= file.length)
+export function recordBehind(
+  file: Uint8Array,
+  offset: number,
+  seed: number,
+  framing: Framing,
+): Framed | undefined {
+  const seeds = new Set<number>([seed])
+  const faulty = fieldsAt(file, offset, framing)
+  if (faulty !== undefined) {
+    seeds.add(faulty.crc)
+    if (faulty.end <= file.length)
       seeds.add(
         checksum(
-          file.subarray(offset + 4, offset + 8),
-          file.subarray(offset + RECORD_HEADER_BYTES, end),
+          file.subarray(offset + LENGTH_AT, faulty.start - CRC_BYTES),
+          file.subarray(faulty.start, faulty.end),
           seed,
         ),
       )
   }
-  for (let at = offset + 1; at + RECORD_HEADER_BYTES <= file.length; at++) {
-    if (view.getUint32(at, true) !== RECORD_MAGIC) continue
-    for (const candidate of seeds) if (unframe(file, at, candidate) !== undefined) return true
+  for (let at = nextMagic(file, offset + 1); at >= 0; at = nextMagic(file, at + 1)) {
+    const head = headerAt(file, at, framing)
+    if (head === undefined) continue
+    for (const candidate of seeds) {
+      const found = unframe(file, at, candidate, framing)
+      if (found !== undefined) return found
+    }
     // Behind several faulty records the seed is lost, yet each stored checksum names the seed of the next record.
-    seeds.add(view.getUint32(at + 8, true))
+    seeds.add(head.crc)
   }
-  return false
+  return undefined
 }
 
-function headerAt(file: Uint8Array, offset: number): { length: number; crc: number } | undefined {
-  if (offset + RECORD_HEADER_BYTES > file.length) return undefined
-  const view = new DataView(file.buffer, file.byteOffset + offset, RECORD_HEADER_BYTES)
+function nextMagic(file: Uint8Array, from: number): number {
+  for (let at = file.indexOf(MAGIC_BYTE, from); at >= 0; at = file.indexOf(MAGIC_BYTE, at + 1))
+    if (at + 4 <= file.length && viewOf(file, at, 4).getUint32(0, true) === RECORD_MAGIC) return at
+  return -1
+}
+
+interface Fields {
+  readonly start: number
+  readonly end: number
+  readonly crc: number
+}
+
+function headerAt(file: Uint8Array, offset: number, framing: Framing): Fields | undefined {
+  const fields = fieldsAt(file, offset, framing)
+  if (fields === undefined) return undefined
+  const view = viewOf(file, offset, fields.start - offset)
   if (view.getUint32(0, true) !== RECORD_MAGIC) return undefined
-  return { length: view.getUint32(4, true), crc: view.getUint32(8, true) }
+  return framing !== undefined && view.getUint32(SEQUENCE_AT, true) !== framing ? undefined : fields
 }
 
-function checksum(length: Uint8Array, payload: Uint8Array, seed: number): number {
-  return crc32(payload, crc32(length, seed))
+/** What would be in a header there, whether it is one or not. */
+function fieldsAt(file: Uint8Array, offset: number, framing: Framing): Fields | undefined {
+  const bytes = framing === undefined ? HEADER_BYTES_1 : RECORD_HEADER_BYTES
+  const start = offset + bytes
+  if (offset < 0 || start > file.length) return undefined
+  const view = viewOf(file, offset, bytes)
+  const end = start + view.getUint32(LENGTH_AT, true)
+  return { start, end, crc: view.getUint32(bytes - CRC_BYTES, true) }
+}
+
+function viewOf(file: Uint8Array, offset: number, bytes: number): DataView {
+  return new DataView(file.buffer, file.byteOffset + offset, bytes)
+}
+
+function checksum(head: Uint8Array, payload: Uint8Array, seed: number): number {
+  return crc32(payload, crc32(head, seed))
 }

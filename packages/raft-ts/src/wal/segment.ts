@@ -1,9 +1,9 @@
 import { ByteReader, ByteWriter } from '../codec/bytes.ts'
 import { crc32 } from '../codec/crc32.ts'
 import { readHardState, writeHardState } from '../codec/entry.ts'
-import { WalCorruptError } from '../errors.ts'
+import { WalVersionError } from '../errors.ts'
 import type { HardState } from '../types.ts'
-import { hasValidSuccessor, RECORD_MAGIC, unframe } from './record.ts'
+import { type Framed, type Framing, recordBehind, unframe } from './record.ts'
 
 /** What a segment says about itself, so that the ones before it can be deleted. */
 export interface SegmentHeader {
@@ -18,17 +18,26 @@ export interface SegmentHeader {
   readonly lastTerm: number
 }
 
-export interface Segment {
+export interface ParsedHeader {
+  readonly version: number
   readonly header: SegmentHeader
-  readonly payloads: readonly Uint8Array[]
+  /** Where the first record begins. */
+  readonly end: number
+}
+
+export interface SegmentRecords {
+  readonly records: readonly Framed[]
   /** CRC after the last valid record, and where it ends. */
   readonly crc: number
   readonly end: number
-  readonly torn: boolean
 }
 
-const MAGIC = new TextEncoder().encode('raftwal1')
-const LENGTH_BYTES = 1
+/** Segments are written in this format; older ones are read. */
+export const FORMAT = 2
+const MAGIC = new TextEncoder().encode('raftwal')
+const DIGIT_ZERO = 0x30
+const FIELDS_AT = MAGIC.length + 2
+const CRC_BYTES = 4
 
 export function segmentName(sequence: number): string {
   return `${String(sequence).padStart(10, '0')}.wal`
@@ -39,7 +48,7 @@ export function sequenceOf(name: string): number | undefined {
   return match === null ? undefined : Number(match[1])
 }
 
-/** [magic 8][length 1][fields][crc 4] */
+/** [magic 7][format 1][length of the fields 1][fields][crc 4]: so in every format, that a newer one can be told from damage. */
 export function encodeSegmentHeader(header: SegmentHeader): Uint8Array {
   const fields = new ByteWriter()
   fields.uint(header.sequence)
@@ -48,56 +57,31 @@ export function encodeSegmentHeader(header: SegmentHeader): Uint8Array {
   writeHardState(fields, header.hardState)
   fields.uint(header.lastIndex)
   fields.uint(header.lastTerm)
-  const out = new ByteWriter()
-  out.raw(MAGIC)
-  out.byte(fields.length)
-  out.raw(fields.finish())
-  const body = out.finish().slice()
-  const crc = new Uint8Array(4)
-  new DataView(crc.buffer).setUint32(0, crc32(body), true)
-  return Uint8Array.from([...body, ...crc])
+  const out = new Uint8Array(FIELDS_AT + fields.length + CRC_BYTES)
+  out.set(MAGIC)
+  out[MAGIC.length] = DIGIT_ZERO + FORMAT
+  out[MAGIC.length + 1] = fields.length
+  out.set(fields.finish(), FIELDS_AT)
+  const crcAt = out.length - CRC_BYTES
+  new DataView(out.buffer).setUint32(crcAt, crc32(out.subarray(0, crcAt)), true)
+  return out
 }
 
 /**
- * Reads a segment.
- *
- * @param last a bad end is cut only in the last segment; elsewhere, or before a valid record, it is damage
- * @returns undefined when not even the header was finished, which only a crash while creating the last segment explains
- * @throws WalCorruptError
+ * @returns undefined when the file does not begin with a whole header
+ * @throws WalVersionError when the header is whole, and of a format that came after this program
  */
-export function readSegment(path: string, file: Uint8Array, last: boolean): Segment | undefined {
-  const parsed = parseHeader(file)
-  if (parsed === undefined) {
-    if (last && !holdsRecord(file)) return undefined
-    throw new WalCorruptError(path, 0, 'the segment header is not valid')
-  }
-  const payloads: Uint8Array[] = []
-  let crc = parsed.header.seed
-  let offset = parsed.end
-  while (offset < file.length) {
-    const record = unframe(file, offset, crc)
-    if (record === undefined) {
-      if (!last) throw new WalCorruptError(path, offset, 'an invalid record in a finished segment')
-      if (hasValidSuccessor(file, offset, crc))
-        throw new WalCorruptError(path, offset, 'an invalid record before valid ones')
-      return { header: parsed.header, payloads, crc, end: offset, torn: true }
-    }
-    payloads.push(record.payload)
-    crc = record.crc
-    offset = record.next
-  }
-  return { header: parsed.header, payloads, crc, end: offset, torn: false }
-}
-
-function parseHeader(file: Uint8Array): { header: SegmentHeader; end: number } | undefined {
-  const length = file[MAGIC.length]
+export function parseHeader(path: string, file: Uint8Array): ParsedHeader | undefined {
+  const length = file[MAGIC.length + 1]
   if (length === undefined || MAGIC.some((byte, i) => file[i] !== byte)) return undefined
-  const start = MAGIC.length + LENGTH_BYTES
-  const end = start + length + 4
+  const end = FIELDS_AT + length + CRC_BYTES
   if (end > file.length) return undefined
-  const stored = new DataView(file.buffer, file.byteOffset + end - 4, 4).getUint32(0, true)
-  if (crc32(file.subarray(0, end - 4)) !== stored) return undefined
-  const fields = new ByteReader(file.subarray(start, end - 4))
+  const crcAt = end - CRC_BYTES
+  const stored = new DataView(file.buffer, file.byteOffset + crcAt, CRC_BYTES).getUint32(0, true)
+  if (crc32(file.subarray(0, crcAt)) !== stored) return undefined
+  const version = (file[MAGIC.length] as number) - DIGIT_ZERO
+  if (version > FORMAT) throw new WalVersionError(path, version, FORMAT)
+  const fields = new ByteReader(file.subarray(FIELDS_AT, crcAt))
   const header = {
     sequence: fields.uint(),
     id: fields.uint(),
@@ -106,13 +90,41 @@ function parseHeader(file: Uint8Array): { header: SegmentHeader; end: number } |
     lastIndex: fields.uint(),
     lastTerm: fields.uint(),
   }
-  return { header, end }
+  return { version, header, end }
 }
 
-/** A header in ruins with records behind it is damage, not a crash while creating the file. */
-function holdsRecord(file: Uint8Array): boolean {
-  const view = new DataView(file.buffer, file.byteOffset, file.byteLength)
-  for (let at = 0; at + 4 <= file.length; at++)
-    if (view.getUint32(at, true) === RECORD_MAGIC) return true
-  return false
+export function framingOf({ version, header }: ParsedHeader): Framing {
+  return version === 1 ? undefined : header.sequence
+}
+
+/** The valid records from the header on. What follows them is zeros, a recycled file's former records, a torn write, or damage. */
+export function readRecords(file: Uint8Array, parsed: ParsedHeader): SegmentRecords {
+  const framing = framingOf(parsed)
+  const records: Framed[] = []
+  let crc = parsed.header.seed
+  let end = parsed.end
+  for (;;) {
+    const record = unframe(file, end, crc, framing)
+    if (record === undefined) return { records, crc, end }
+    records.push(record)
+    crc = record.crc
+    end = record.next
+  }
+}
+
+/**
+ * Whether a file without a header of its own holds records all the same: then the header is in ruins. A write that was
+ * torn in its first bytes leaves none, for header and first record are written together.
+ *
+ * @param seed the last CRC of the segment before
+ * @param recycled the file begins with the header of the segment that it was before, which was not of format 1
+ */
+export function holdsRecords(
+  file: Uint8Array,
+  sequence: number,
+  seed: number,
+  recycled: boolean,
+): boolean {
+  const framings = recycled ? [sequence] : [sequence, undefined]
+  return framings.some(framing => recordBehind(file, -1, seed, framing) !== undefined)
 }

@@ -76,19 +76,28 @@ export class SnapshotStore {
     const name = snapshotName(snapshot.meta.index)
     const temporary = `${this.#dir}/${name}.tmp`
     const plain = encodeSnapshot(snapshot)
-    const file = await this.#fs.open(temporary, 'create')
+    const sealed = this.#encryption === undefined ? plain : this.#encryption.seal(plain)
     try {
-      await file.write(
-        withChecksum(this.#encryption === undefined ? plain : this.#encryption.seal(plain)),
-      )
-      await file.sync()
-    } finally {
-      await file.close()
+      await this.#write(temporary, withChecksum(sealed))
+    } catch (error) {
+      // On a full disk it would take the room that the log needs.
+      await this.#fs.remove(temporary).catch(() => undefined)
+      throw error
     }
     await this.#fs.rename(temporary, `${this.#dir}/${name}`)
     await this.#fs.syncDir(this.#dir)
     const older = (await this.#fs.readdir(this.#dir)).filter(n => isSnapshot(n) && n < name)
     for (const old of older) await this.#fs.remove(`${this.#dir}/${old}`)
+  }
+
+  async #write(path: string, bytes: Uint8Array): Promise<void> {
+    const file = await this.#fs.open(path, 'create')
+    try {
+      await file.write(bytes, 0)
+      await file.sync()
+    } finally {
+      await file.close()
+    }
   }
 }
 

@@ -1,15 +1,18 @@
 import { RaftError } from '../errors.ts'
 import type { Encryption, RaftFile, RaftFs } from '../fs.ts'
 import type { HardState } from '../types.ts'
-import { encodeWrite, frame, type WalWrite } from './record.ts'
+import { encodeWrite, frame, RECORD_HEADER_BYTES, type WalWrite } from './record.ts'
 import { readLog, type Recovered } from './recovery.ts'
-import { encodeSegmentHeader, segmentName } from './segment.ts'
+import type { SegmentSummary } from './replay.ts'
+import { encodeSegmentHeader, FORMAT, segmentName } from './segment.ts'
+import { Spares } from './spares.ts'
 
 export interface WalOptions {
   readonly fs: RaftFs
   readonly dir: string
   /** The member the log belongs to. */
   readonly id: number
+  /** Every segment has this size from the start; a record that is larger has one of its own. */
   readonly segmentBytes: number
   readonly encryption?: Encryption | undefined
   /** Told of each sync: its duration needs a clock. */
@@ -18,23 +21,31 @@ export interface WalOptions {
   readonly monotonicMs: () => number
 }
 
+const NO_BYTES = new Uint8Array(0)
+
 /**
- * The write-ahead log: segments of records, one record and one sync per `append`. Calls must not overlap.
- * After a rejected call nothing on disk is certain any more and the process has to end (a failed fsync is not repeatable).
+ * The write-ahead log: segments of records; one record, one write and one sync per `append`. Calls must not overlap.
+ * After a rejected call nothing on disk is certain any more and the process has to end: after a failed fsync the kernel
+ * may hold for written what is not, so to repeat it proves nothing.
  */
 export class Wal {
   readonly #options: WalOptions
-  #segments: { sequence: number; lastIndex: number }[]
+  readonly #spares: Spares
+  #segments: SegmentSummary[]
   #file: RaftFile | undefined
+  #closed = false
+  #sequence: number
   #size: number
   #crc: number
   #hardState: HardState
   #lastIndex: number
   #lastTerm: number
 
-  private constructor(options: WalOptions, found: Recovered) {
+  private constructor(options: WalOptions, found: Recovered, spares: Spares) {
     this.#options = options
-    this.#segments = found.segments.map(s => ({ ...s }))
+    this.#spares = spares
+    this.#segments = [...found.segments]
+    this.#sequence = found.tail?.sequence ?? 0
     this.#size = found.tail?.size ?? 0
     this.#crc = found.tail?.crc ?? 0
     this.#hardState = found.hardState
@@ -43,65 +54,75 @@ export class Wal {
   }
 
   /**
-   * Opens the log in an existing directory, cuts off a torn end, and leaves it ready for `append`.
+   * Opens the log in an existing directory and leaves it ready for `append`, which overwrites a torn end. What is in an
+   * older format is read; writing goes on in a new segment.
    *
-   * @throws WalCorruptError
+   * @throws WalCorruptError, WalVersionError
    */
   static async open(options: WalOptions): Promise<{ wal: Wal; found: Recovered }> {
     const { fs, dir } = options
     const found = await readLog(fs, dir, options)
-    if (found.unfinished !== undefined) {
-      await fs.remove(found.unfinished)
-      await fs.syncDir(dir)
-    }
-    const wal = new Wal(options, found)
-    if (found.tail === undefined) {
-      await wal.#begin()
+    const wal = new Wal(options, found, await Spares.open(options, found.prepared))
+    const { tail } = found
+    if (tail === undefined) {
+      wal.#spares.prepare(1)
       return { wal, found }
     }
-    const path = `${dir}/${segmentName(found.tail.sequence)}`
-    if (found.tail.torn) await fs.truncate(path, found.tail.size)
-    wal.#file = await fs.open(path, 'append')
-    await wal.#file.sync()
+    const file = await fs.open(`${dir}/${segmentName(tail.sequence)}`, 'update')
+    // What a killed process had written may have been read from memory: it counts from here on, so it must be on disk.
+    await file.sync()
+    if (tail.version === FORMAT) wal.#file = file
+    else await file.close()
     return { wal, found }
   }
 
   /** Resolves when the write is durable. */
   async append(write: WalWrite): Promise<void> {
-    if (this.#size >= this.#options.segmentBytes) await this.#roll()
+    if (this.#closed) throw new RaftError('Stopped', 'the log is closed')
+    this.#spares.check()
+    const { encryption, segmentBytes, monotonicMs, onSync, onWritten } = this.#options
     const plain = encodeWrite(write)
-    const { encryption } = this.#options
-    const { record, crc } = frame(
-      encryption === undefined ? plain : encryption.seal(plain),
-      this.#crc,
-    )
+    const payload = encryption === undefined ? plain : encryption.seal(plain)
+    const bytes = RECORD_HEADER_BYTES + payload.length
+    const isFull = this.#file === undefined || this.#size + bytes > segmentBytes
+    const header = isFull ? await this.#cut() : NO_BYTES
     const file = this.#open()
-    await file.write(record)
-    const startMs = this.#options.monotonicMs()
+    const { record, crc } = frame(payload, this.#sequence, this.#crc)
+    await file.write(isFull ? joined(header, record) : record, this.#size)
+    const startMs = monotonicMs()
     await file.sync()
-    this.#options.onSync?.((this.#options.monotonicMs() - startMs) / 1000)
-    this.#options.onWritten?.(record.length)
+    onSync?.((monotonicMs() - startMs) / 1000)
+    onWritten?.(header.length + record.length)
     this.#crc = crc
-    this.#size += record.length
+    this.#size += header.length + record.length
     this.#note(write)
+    if (this.#size >= segmentBytes / 2) this.#spares.prepare(this.#sequence + 1)
   }
 
-  /** Deletes segments that hold nothing above `index`, never the one being written. */
+  /** Gives up segments that hold nothing above `index`, never the one being written. */
   async release(index: number): Promise<void> {
     const { fs, dir } = this.#options
-    let removed = 0
+    let released = 0
     while (this.#segments.length > 1 && (this.#segments[0]?.lastIndex ?? 0) <= index) {
-      const { sequence } = this.#segments.shift() as { sequence: number }
-      await fs.remove(`${dir}/${segmentName(sequence)}`)
-      removed++
+      const { sequence, version } = this.#segments.shift() as SegmentSummary
+      await this.#spares.recycle(sequence, version === FORMAT)
+      released++
     }
-    if (removed > 0) await fs.syncDir(dir)
+    if (released > 0) await fs.syncDir(dir)
   }
 
   async close(): Promise<void> {
     const file = this.#file
+    this.abandon()
     this.#file = undefined
+    await this.#spares.end()
     await file?.close()
+  }
+
+  /** Begins nothing more, and waits for nothing. */
+  abandon(): void {
+    this.#closed = true
+    void this.#spares.end()
   }
 
   #note(write: WalWrite): void {
@@ -111,37 +132,42 @@ export class Wal {
     this.#lastIndex = last.index
     this.#lastTerm = last.term
     const segment = this.#segments.at(-1)
-    if (segment !== undefined) segment.lastIndex = Math.max(segment.lastIndex, last.index)
+    if (segment !== undefined)
+      this.#segments[this.#segments.length - 1] = {
+        ...segment,
+        lastIndex: Math.max(segment.lastIndex, last.index),
+      }
   }
 
-  async #roll(): Promise<void> {
-    await this.close()
-    await this.#begin()
-  }
-
-  /** The header is durable before any record: a segment without one was never used. */
-  async #begin(): Promise<void> {
-    const { fs, dir, id } = this.#options
-    const sequence = (this.#segments.at(-1)?.sequence ?? 0) + 1
-    const header = encodeSegmentHeader({
+  /** @returns the header of the next segment, to be written with its first record: so a cut costs no sync of its own */
+  async #cut(): Promise<Uint8Array> {
+    const full = this.#file
+    this.#file = undefined
+    await full?.close()
+    const sequence = this.#sequence + 1
+    this.#file = await this.#spares.take(sequence)
+    this.#sequence = sequence
+    this.#size = 0
+    this.#segments.push({ sequence, version: FORMAT, lastIndex: 0 })
+    return encodeSegmentHeader({
       sequence,
-      id,
+      id: this.#options.id,
       seed: this.#crc,
       hardState: this.#hardState,
       lastIndex: this.#lastIndex,
       lastTerm: this.#lastTerm,
     })
-    const file = await fs.open(`${dir}/${segmentName(sequence)}`, 'create')
-    await file.write(header)
-    await file.sync()
-    await fs.syncDir(dir)
-    this.#file = file
-    this.#size = header.length
-    this.#segments.push({ sequence, lastIndex: 0 })
   }
 
   #open(): RaftFile {
     if (this.#file === undefined) throw new RaftError('Stopped', 'the log is closed')
     return this.#file
   }
+}
+
+function joined(header: Uint8Array, record: Uint8Array): Uint8Array {
+  const both = new Uint8Array(header.length + record.length)
+  both.set(header)
+  both.set(record, header.length)
+  return both
 }

@@ -63,7 +63,7 @@ function drawClimate(random: () => number): Climate {
       snapshotChunkBytes: one([64, 1024, 100_000]),
       maxInflight: one([1, 8, 256]),
       maxBatchBytes: one([1, 200, 1 << 20]),
-      segmentBytes: one([300, 4000, 1 << 24]),
+      segmentBytes: one([300, 4000, 1 << 17]),
     },
   }
 }
