@@ -13,6 +13,7 @@ export function statusOf(s: RaftState, contacts: Contacts, pendingProposals: num
     members: s.membership.members,
     firstIndex: s.log.firstIndex,
     lastIndex: s.log.lastIndex,
+    lastTerm: s.log.lastTerm,
     commitIndex: s.log.committed,
     appliedIndex: s.log.applied,
     snapshotIndex: s.snapshot?.index ?? 0,
