@@ -9,17 +9,24 @@ import { Manager, type ManagerHandlers } from '../manager/manager.ts'
 import { raftDialer } from '../manager/state/raft/dial.ts'
 import { aesSealer } from '../manager/state/raft/sealer.ts'
 import type { StateMetrics } from '../manager/state/metrics.ts'
+import { unary } from '../proto/call.ts'
+import { clientFor } from '../proto/grpc.ts'
+import { v1, type ManagerFacts } from '../proto/index.ts'
 import type { Clock } from '../runtime/clock.ts'
 import { StatusError, messageOf } from '../runtime/errors.ts'
 import type { Log } from '../runtime/log.ts'
 import type { Random } from '../runtime/random.ts'
 import { splitAddress, type DaemonConfig } from './config.ts'
 import { healthHandlers } from './health.ts'
+import { managerDisk } from './manager-disk.ts'
 import { managerDir, type MemberState } from './member-state.ts'
 import { ReplaceableCredentials } from './rpc/credentials.ts'
 import { LeaderProxy } from './rpc/leader-proxy.ts'
 import { certificateIdentifier } from './rpc/peer.ts'
 import { addService, createRpcServer, type RpcOptions } from './rpc/server.ts'
+
+/** How long another manager may take to say how it is. */
+const ASK_MS = 3_000
 
 export interface ManagingOptions {
   readonly config: DaemonConfig
@@ -72,13 +79,16 @@ export class Managing {
   static async start(options: ManagingOptions): Promise<Managing> {
     const { config, clock, random, log, registry, member, metrics } = options
     const identity = options.identity()
+    const dir = join(managerDir(config.dataDir), 'raft')
     const manager = await Manager.open({
       nodeId: identity.nodeId,
       clusterId: identity.clusterId,
       raftId: member.raftId,
       address: options.address,
       bootstrap: options.bootstrap,
-      dir: join(managerDir(config.dataDir), 'raft'),
+      dir,
+      disk: () => managerDisk(dir),
+      ask: address => askForFacts(options.clientCredentials, address),
       fs: nodeFs,
       sealer: aesSealer(member.dataKey, random),
       dial: raftDialer(() => options.clientCredentials),
@@ -172,5 +182,23 @@ export class Managing {
         }
       })
     })
+  }
+}
+
+/** What another manager says of itself. A connection of its own: it is asked seldom, and mostly when something is wrong. */
+async function askForFacts(
+  credentials: grpc.ChannelCredentials,
+  address: string,
+): Promise<ManagerFacts> {
+  const client = clientFor(v1.Control, v1, address, credentials, {
+    'grpc.use_local_subchannel_pool': 1,
+  })
+  try {
+    const call = { timeoutMs: ASK_MS }
+    const { facts } = await unary(client, client.getManagerStatus, { all: false }, call)
+    if (facts) return facts
+    throw new StatusError('Unimplemented', 'it runs an earlier release that does not tell')
+  } finally {
+    client.close()
   }
 }

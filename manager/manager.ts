@@ -1,7 +1,7 @@
 // One manager: its part in Raft, and, while it leads, the loops that run the cluster. What it serves is plain handlers;
 // the daemon puts them on the wire and passes calls that only a leader may answer on to it.
 import type { Registry } from 'prom-client'
-import type { Task } from '../proto/index.ts'
+import type { ManagerFacts, Task } from '../proto/index.ts'
 import type { Caller, HandlersOf } from '../proto/service.ts'
 import { StatusError, messageOf } from '../runtime/errors.ts'
 import type { Log } from '../runtime/log.ts'
@@ -13,12 +13,27 @@ import type { LeaderDeps, LeaderLoop } from './loop.ts'
 import { leaderLoops } from './loops.ts'
 import { RoleLoop, type RaftGroup } from './role/loop.ts'
 import { explain } from './scheduler/explain.ts'
+import { FsyncWindow } from './state/raft/fsync-window.ts'
 import { RaftMember, type RaftMemberOptions } from './state/raft/member.ts'
 import type { ReadTx, Store, Tx } from './state/store/types.ts'
+
+/** What a manager's state takes of its disk. Bytes; -1: unknown. */
+export interface ManagerDisk {
+  readonly logBytes: number
+  readonly snapshotBytes: number
+  /** Unix ms; 0: no snapshot yet. */
+  readonly snapshotAtMs: number
+  readonly freeBytes: number
+  readonly totalBytes: number
+}
 
 export interface ManagerOptions extends RaftMemberOptions {
   readonly nodeId: string
   readonly registry: Registry
+  /** Looks at the disk under `dir`, for status output. */
+  readonly disk: () => Promise<ManagerDisk>
+  /** What the manager at an address says of itself. */
+  readonly ask: (address: string) => Promise<ManagerFacts>
 }
 
 /** What a manager answers, before anybody is authorised and anything is passed on. */
@@ -33,15 +48,17 @@ export interface ManagerHandlers {
 export class Manager {
   readonly #options: ManagerOptions
   readonly #member: RaftMember
+  readonly #syncs: FsyncWindow
   readonly #log: Log
   readonly #listeners = new Set<() => void>()
   #term: Term | undefined
   /** Changes of leadership are carried out one after another. */
   #turn: Promise<void> = Promise.resolve()
 
-  private constructor(options: ManagerOptions, member: RaftMember) {
+  private constructor(options: ManagerOptions, member: RaftMember, syncs: FsyncWindow) {
     this.#options = options
     this.#member = member
+    this.#syncs = syncs
     this.#log = options.log.child({ room: 'manager' })
     member.onLeadership(() => this.#leadershipChanged())
     this.#leadershipChanged()
@@ -49,7 +66,14 @@ export class Manager {
 
   /** Opens this manager's state and takes part. @throws StatusError DataLoss when the log is damaged */
   static async open(options: ManagerOptions): Promise<Manager> {
-    return new Manager(options, await RaftMember.open(options))
+    const syncs = new FsyncWindow()
+    const { observer } = options
+    const fsync = (seconds: number): void => {
+      syncs.observe(seconds)
+      observer?.raft?.fsync?.(seconds)
+    }
+    const observed = { ...options, observer: { ...observer, raft: { ...observer?.raft, fsync } } }
+    return new Manager(options, await RaftMember.open(observed), syncs)
   }
 
   get store(): Store {
@@ -91,7 +115,11 @@ export class Manager {
   handlers(): ManagerHandlers {
     const { clock, random, registry, nodeId } = this.#options
     const deps = { store: this.store, clock, random, log: this.#log, registry }
-    const raft = { status: () => this.#raftStatus() }
+    const raft = {
+      status: () => this.#raftStatus(),
+      facts: () => this.#facts(),
+      ask: this.#options.ask,
+    }
     const control = {
       ...deps,
       nodeId: () => nodeId,
@@ -231,6 +259,27 @@ export class Manager {
       },
       remove: id => this.#member.leave(id),
       transferLeadership: () => this.#member.transferLeadership(),
+    }
+  }
+
+  async #facts(): Promise<ManagerFacts> {
+    const disk = await this.#options.disk()
+    const { role, term, firstIndex, lastIndex, commitIndex, appliedIndex, snapshotIndex } =
+      this.#member.status()
+    return {
+      role,
+      term,
+      lastIndex,
+      commitIndex,
+      appliedIndex,
+      snapshotIndex,
+      logEntries: lastIndex - firstIndex + 1,
+      logBytes: disk.logBytes,
+      snapshotBytes: disk.snapshotBytes,
+      snapshotAtMs: disk.snapshotAtMs,
+      diskFreeBytes: disk.freeBytes,
+      diskTotalBytes: disk.totalBytes,
+      fsyncP99Us: Math.round(this.#syncs.p99() * 1e6),
     }
   }
 

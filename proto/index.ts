@@ -113,6 +113,8 @@ export type LogEntry = PlainOf<V1['LogEntry']>
 export type EngineCall = PlainOf<V1['EngineCall']>
 export type WatchMessage = PlainOf<V1['WatchMessage']>
 export type WatchEvent = PlainOf<V1['WatchEvent']>
+export type ManagerFacts = PlainOf<V1['ManagerFacts']>
+export type ManagerReport = PlainOf<V1['ManagerReport']>
 export type LocalInfoResponse = PlainOf<V1['LocalInfoResponse']>
 
 export type ServiceSpecInit = InitOf<V1['ServiceSpec']>

@@ -4,6 +4,7 @@ import { getCluster, getJoinTokens, updateCluster } from './cluster.ts'
 import { createConfig, getConfig, listConfigs, removeConfig, updateConfig } from './config.ts'
 import { Lanes } from '../state/store/lanes.ts'
 import type { ControlDeps } from './deps.ts'
+import { getManagerStatus } from './manager-status.ts'
 import { createNetwork, getNetwork, listNetworks, removeNetwork } from './network.ts'
 import { getNode, leaveCluster, listNodes, removeNode, updateNode } from './node.ts'
 import { createSecret, getSecret, listSecrets, removeSecret, updateSecret } from './secret.ts'
@@ -78,7 +79,7 @@ export function controlHandlers(deps: ControlDeps): HandlersOf<'Control'> {
     removeContainer: refuseContainers,
 
     watch: (request, outlet) => watch(deps, request, outlet),
-    getManagerStatus: () => getManagerStatus(deps),
+    getManagerStatus: request => getManagerStatus(deps, request),
   }
 }
 
@@ -87,13 +88,6 @@ export const ANSWERED_HERE = [
   'getManagerStatus',
   'watch',
 ] as const satisfies readonly (keyof HandlersOf<'Control'>)[]
-
-async function getManagerStatus(deps: ControlDeps): Promise<object> {
-  if (!deps.raft) {
-    throw new StatusError('FailedPrecondition', 'this cluster does not keep its state in Raft')
-  }
-  return deps.raft.status()
-}
 
 async function refuseContainers(): Promise<never> {
   throw new StatusError(

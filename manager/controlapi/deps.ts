@@ -1,4 +1,4 @@
-import type { Explanation, Task } from '../../proto/index.ts'
+import type { Explanation, ManagerFacts, Task } from '../../proto/index.ts'
 import type { Clock } from '../../runtime/clock.ts'
 import type { Log } from '../../runtime/log.ts'
 import type { Random } from '../../runtime/random.ts'
@@ -37,7 +37,13 @@ export interface ControlDeps {
   /** Node id of this manager. */
   readonly nodeId: () => string
   /** Absent when the state is not kept by Raft. */
-  readonly raft?: { status(): RaftStatus }
+  readonly raft?: {
+    status(): RaftStatus
+    /** This manager's own facts. */
+    facts(): Promise<ManagerFacts>
+    /** What the manager at an address says of itself; rejects when it does not answer. */
+    ask(address: string): Promise<ManagerFacts>
+  }
   /** The scheduler's explain mode, on the state it is given. */
   readonly explain?: (tx: ReadTx, task: Task) => Explanation
 }

@@ -5,11 +5,12 @@ import { Registry } from 'prom-client'
 import { Agent } from '../../agent/agent.ts'
 import type { Controller, Executor } from '../../agent/executor/types.ts'
 import { AgentMetrics } from '../../agent/metrics.ts'
-import { Manager, type ManagerHandlers } from '../../manager/manager.ts'
+import { Manager, type ManagerDisk, type ManagerHandlers } from '../../manager/manager.ts'
 import { make } from '../../proto/codec.ts'
 import { v1 } from '../../proto/index.ts'
 import type { Caller } from '../../proto/service.ts'
 import type { Duplex } from '../../runtime/duplex.ts'
+import { StatusError } from '../../runtime/errors.ts'
 import { type Fs, MemoryFs } from '../../runtime/fs.ts'
 import type { Log } from '../../runtime/log.ts'
 import { type Random, below, seededRandom } from '../../runtime/random.ts'
@@ -17,6 +18,14 @@ import { FakeExecutor } from '../support/fake-executor.ts'
 import type { Network, Party, Service } from './network.ts'
 import { FakeNetworks } from './networks.ts'
 import { Life, type Timeline } from './time.ts'
+
+const NO_DISK: ManagerDisk = {
+  logBytes: 0,
+  snapshotBytes: 0,
+  snapshotAtMs: 0,
+  freeBytes: -1,
+  totalBytes: -1,
+}
 
 export const CLUSTER_ID = 'sim'
 const GIB = 2 ** 30
@@ -121,6 +130,10 @@ export class Host {
               dial: address => network.dial(party, address, 'Raft.messages'),
               onFatal: error => this.#deps.fail(`${this.id}: raft gave up: ${error.message}`),
               snapshotEntries: this.#deps.raft.snapshotEntries,
+              disk: async () => NO_DISK,
+              ask: async address => {
+                throw new StatusError('Unimplemented', `${address} is not asked in a simulation`)
+              },
               observer: {
                 changed: status => {
                   if (status.role === 'leader' && !life.ended)

@@ -13,5 +13,6 @@ export type {
   RaftStatus,
   StateMachine,
 } from './options.ts'
+export { RECOVERY_GAP, type Recovered, type Seed, recoverAlone, seedMember } from './recover.ts'
 export { MemoryFs, VirtualClock } from './testing.ts'
 export type { Entry, Joint, Member, Membership, Message, Role, SnapshotMeta } from './types.ts'

@@ -1,4 +1,5 @@
 // What a caller holds: the life of a member, and its calls handed to the parts in driver/ that answer them.
+import { refuseRemoved } from './core/fence.ts'
 import { RaftLog } from './core/log.ts'
 import { type MemberChange, NOBODY } from './core/membership.ts'
 import { Raft } from './core/raft.ts'
@@ -104,6 +105,7 @@ export class RaftNode {
     if (message.to !== this.#settings.id) return
     this.#contacts.heard(message.from)
     this.#loop.guard(() => {
+      if (refuseRemoved(this.#raft.state, message)) return
       if (message.type === 'snapshotChunk') this.#exchange.onChunk(message)
       else if (message.type === 'snapshotChunkResponse') this.#exchange.onResponse(message)
       else if (message.type !== 'snapshot') this.#raft.step(message)

@@ -113,6 +113,8 @@ export interface RaftStatus {
   readonly joint?: Joint
   readonly firstIndex: number
   readonly lastIndex: number
+  /** The term of the last entry: a log with a higher one is newer, whatever its length (raft.pdf §5.4.1). */
+  readonly lastTerm: number
   readonly commitIndex: number
   readonly appliedIndex: number
   readonly snapshotIndex: number

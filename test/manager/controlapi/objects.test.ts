@@ -13,6 +13,7 @@ import {
   type NodeSpec,
 } from '../../../proto/index.ts'
 import { parseToken } from '../../../proto/join-token.ts'
+import { StatusError } from '../../../runtime/errors.ts'
 import { roleOfSecret } from '../../../manager/ca/token.ts'
 import { aNode, aSpec, aTask, bench, caller } from './fixture.ts'
 
@@ -294,11 +295,38 @@ t.test('managers answer for their Raft; containers are refused in a sentence', a
     commitIndex: 9,
     appliedIndex: 9,
     snapshotIndex: 0,
-    peers: [],
+    peers: [
+      { raftId: 1, address: 'm1:2377', learner: false, matchIndex: 9, lastContactMs: 3 },
+      { raftId: 7, address: 'm7:2377', learner: false, matchIndex: 9, lastContactMs: 0 },
+      { raftId: 8, address: 'm8:2377', learner: true, matchIndex: 2, lastContactMs: 9 },
+    ],
   }
-  const { control } = await bench({ raft: { status: () => status } })
-  t.match(await control.getManagerStatus({}, caller), status)
-  await t.rejects((await bench()).control.getManagerStatus({}, caller), {
+  const own = make(v1.ManagerFacts, { role: 'leader', term: 3, lastIndex: 9 })
+  const asked: string[] = []
+  const raft = {
+    status: () => status,
+    facts: async () => own,
+    ask: async (address: string) => {
+      asked.push(address)
+      if (address === 'm8:2377') throw new StatusError('Unavailable', 'no route to m8')
+      return { ...own, role: 'follower' }
+    },
+  }
+  const { control } = await bench({ raft })
+  t.match(await control.getManagerStatus({ all: false }, caller), {
+    ...status,
+    facts: own,
+    managers: [],
+  })
+  t.same(asked, [], 'a manager that is asked by another asks nobody itself')
+  const { managers } = await control.getManagerStatus({ all: true }, caller)
+  t.match(managers, [
+    { raftId: 1, nodeId: 'm1', hostname: 'host-m1', facts: { role: 'follower' }, error: '' },
+    { raftId: 7, nodeId: '', facts: { role: 'leader' }, error: '' },
+    { raftId: 8, learner: true, facts: null, error: 'no route to m8' },
+  ])
+  t.same(asked, ['m1:2377', 'm8:2377'])
+  await t.rejects((await bench()).control.getManagerStatus({ all: true }, caller), {
     code: 'FailedPrecondition',
   })
   await t.rejects(control.listContainers({}, caller), {

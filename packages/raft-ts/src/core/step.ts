@@ -1,5 +1,6 @@
 import type { Message } from '../types.ts'
 import { campaign, onVoteRequest, onVoteResponse, rejectVote } from './election.ts'
+import { refuseRemoved } from './fence.ts'
 import { onAppend, onHeartbeat, onSnapshot } from './follower.ts'
 import { memberOf } from './membership.ts'
 import { onAppendResponse, onHeartbeatResponse, startRead } from './replication.ts'
@@ -12,10 +13,7 @@ export function step(s: RaftState, m: Message): void {
     onRemoved(s)
     return
   }
-  if (s.membership.removed.includes(m.from) && (m.type === 'vote' || m.type === 'preVote')) {
-    s.send({ type: 'removed', to: m.from })
-    return
-  }
+  if (refuseRemoved(s, m)) return
   if (m.term > s.term) {
     if (!meetHigherTerm(s, m)) return
   } else if (m.term < s.term) {

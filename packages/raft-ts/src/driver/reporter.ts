@@ -14,6 +14,7 @@ export function statusOf(s: RaftState, contacts: Contacts, pendingProposals: num
     ...(s.membership.joint && { joint: s.membership.joint }),
     firstIndex: s.log.firstIndex,
     lastIndex: s.log.lastIndex,
+    lastTerm: s.log.lastTerm,
     commitIndex: s.log.committed,
     appliedIndex: s.log.applied,
     snapshotIndex: s.snapshot?.index ?? 0,
