@@ -96,6 +96,7 @@ export class Manager {
       ...deps,
       nodeId: () => nodeId,
       raft,
+      current: () => this.#member.readIndex(),
       explain: (tx: ReadTx, task: Task) => explain(task, tx),
     }
     return {
