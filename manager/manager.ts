@@ -124,6 +124,7 @@ export class Manager {
       ...deps,
       nodeId: () => nodeId,
       raft,
+      current: () => this.#member.readIndex(),
       explain: (tx: ReadTx, task: Task) => explain(task, tx),
     }
     return {

@@ -31,45 +31,51 @@ export function controlHandlers(deps: ControlDeps): HandlersOf<'Control'> {
       leave()
     }
   }
+  /** Not from a state that a deposed leader holds. */
+  const read = async <T>(work: () => Promise<T>): Promise<T> => {
+    await deps.current?.()
+    return work()
+  }
   return {
-    getCluster: () => getCluster(deps),
+    getCluster: () => read(() => getCluster(deps)),
     updateCluster: (request, caller) => updateCluster(deps, request, caller.nodeId),
-    getJoinTokens: () => getJoinTokens(deps),
+    getJoinTokens: () => read(() => getJoinTokens(deps)),
 
-    getNode: (request, caller) => getNode(deps, request, caller),
-    listNodes: (_request, caller) => listNodes(deps, caller),
+    getNode: (request, caller) => read(() => getNode(deps, request, caller)),
+    listNodes: (_request, caller) => read(() => listNodes(deps, caller)),
     updateNode: (request, caller) => updateNode(deps, request, caller),
     removeNode: (request, caller) => removeNode(deps, request, caller),
     leaveCluster: (request, caller) => leaveCluster(deps, request, caller),
 
     createService: (request, caller) => inTurn(() => createService(deps, request, caller.nodeId)),
-    getService: request => getService(deps, request),
-    listServices: () => listServices(deps),
+    getService: request => read(() => getService(deps, request)),
+    listServices: () => read(() => listServices(deps)),
     updateService: (request, caller) => inTurn(() => updateService(deps, request, caller.nodeId)),
     removeService: (request, caller) => removeService(deps, request, caller.nodeId),
 
-    getTask: request => getTask(deps, request),
-    listTasks: (request, caller) => listTasks(deps, request, caller.nodeId || deps.nodeId()),
-    explainTask: request => explainTask(deps, request),
+    getTask: request => read(() => getTask(deps, request)),
+    listTasks: (request, caller) =>
+      read(() => listTasks(deps, request, caller.nodeId || deps.nodeId())),
+    explainTask: request => read(() => explainTask(deps, request)),
 
     createNetwork: (request, caller) => createNetwork(deps, request, caller.nodeId),
-    getNetwork: request => getNetwork(deps, request),
-    listNetworks: () => listNetworks(deps),
+    getNetwork: request => read(() => getNetwork(deps, request)),
+    listNetworks: () => read(() => listNetworks(deps)),
     removeNetwork: (request, caller) => inTurn(() => removeNetwork(deps, request, caller.nodeId)),
 
     createSecret: (request, caller) => createSecret(deps, request, caller.nodeId),
-    getSecret: request => getSecret(deps, request),
-    listSecrets: () => listSecrets(deps),
+    getSecret: request => read(() => getSecret(deps, request)),
+    listSecrets: () => read(() => listSecrets(deps)),
     updateSecret: (request, caller) => updateSecret(deps, request, caller.nodeId),
     removeSecret: (request, caller) => inTurn(() => removeSecret(deps, request, caller.nodeId)),
 
     createConfig: (request, caller) => createConfig(deps, request, caller.nodeId),
-    getConfig: request => getConfig(deps, request),
-    listConfigs: () => listConfigs(deps),
+    getConfig: request => read(() => getConfig(deps, request)),
+    listConfigs: () => read(() => listConfigs(deps)),
     updateConfig: (request, caller) => updateConfig(deps, request, caller.nodeId),
     removeConfig: (request, caller) => inTurn(() => removeConfig(deps, request, caller.nodeId)),
 
-    listVolumes: () => listVolumes(deps),
+    listVolumes: () => read(() => listVolumes(deps)),
     removeVolume: (request, caller) => removeVolume(deps, request, caller.nodeId),
 
     createContainer: refuseContainers,

@@ -36,6 +36,11 @@ export interface ControlDeps {
   readonly log: Log
   /** Node id of this manager. */
   readonly nodeId: () => string
+  /**
+   * Resolves when the store holds everything that was acknowledged before the call; asked before each read, so that a
+   * deposed leader does not answer with what it last knew. Absent where the store is the only one.
+   */
+  readonly current?: () => Promise<void>
   /** Absent when the state is not kept by Raft. */
   readonly raft?: {
     status(): RaftStatus

@@ -20,11 +20,18 @@ const PROGRAMS = {
   'util-linux': 'nsenter',
   curl: 'curl',
   'iputils-ping': 'ping',
+  faketime: 'faketime',
+  'etcd-server': 'etcd',
 } as const
 
 export type Package = keyof typeof PROGRAMS
 
-export const LAB_PACKAGES = Object.keys(PROGRAMS) as readonly Package[]
+/** What only some tests and benchmarks need, so that they ask for it themselves. */
+const SPECIAL: readonly Package[] = ['faketime', 'etcd-server']
+
+export const LAB_PACKAGES = (Object.keys(PROGRAMS) as Package[]).filter(
+  name => !SPECIAL.includes(name),
+)
 
 const INSTALL_TIMEOUT_MS = 15 * 60_000
 const POLICY_FILE = '/usr/sbin/policy-rc.d'

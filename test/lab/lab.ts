@@ -25,6 +25,8 @@ export interface UpOptions {
   readonly subnet?: string
   /** Containers outlive their engine. Docker Swarm refuses to run with it. @default true */
   readonly liveRestore?: boolean
+  /** Whether the hosts run an engine; without one they are up in a second. @default true */
+  readonly engines?: boolean
   /** Load the test images into every host. @default true */
   readonly images?: boolean
   /** Hears of each step. */
@@ -71,7 +73,7 @@ export class Lab {
       }
       const lab = new Lab(await createRecord(name, options))
       try {
-        await lab.#boot(options.images ?? true, log)
+        await lab.#boot(options.images ?? options.engines ?? true, log)
         return lab
       } catch (error) {
         await lab.#erase().catch((after: unknown) => log(messageOf(after)))
@@ -111,8 +113,17 @@ export class Lab {
 
   /** Drops all frames between two hosts, both ways, or between one host and all others. */
   async partition(a: string, b?: string): Promise<void> {
-    const cut =
-      b === undefined ? { a: this.host(a).name } : { a: this.host(a).name, b: this.host(b).name }
+    return this.#cut(
+      b === undefined ? { a: this.host(a).name } : { a: this.host(a).name, b: this.host(b).name },
+    )
+  }
+
+  /** Drops what goes from one host to another, and nothing that comes back. */
+  async cutOneWay(from: string, to: string): Promise<void> {
+    return this.#cut({ a: this.host(from).name, b: this.host(to).name, oneWay: true })
+  }
+
+  #cut(cut: network.Cut): Promise<void> {
     return withLock(lockFile(this.name), () =>
       network.applyCuts(this.#record, [...network.currentCuts(this.#record), cut]),
     )
@@ -154,7 +165,7 @@ export class Lab {
       this.client.start(),
       ...this.hosts.map(async host => {
         await host.start()
-        log(`${host.name} ${host.address} engine up`)
+        log(`${host.name} ${host.address} ${this.#record.engines ? 'engine ' : ''}up`)
         if (archive === undefined) return
         await loadImages(host, await archive)
         log(`${host.name} images loaded`)
@@ -202,6 +213,7 @@ async function createRecord(name: string, options: UpOptions): Promise<layout.La
     subnet: options.subnet ?? layout.defaultSubnet(name),
     hosts: options.hosts,
     liveRestore: options.liveRestore ?? true,
+    engines: options.engines ?? true,
     storageDriver: await pickStorageDriver(dir),
   }
   writeFileSync(layout.recordFile(name), JSON.stringify(record))

@@ -17,6 +17,7 @@ const record = (name: string, hosts: number): LabRecord => ({
   subnet: defaultSubnet(name),
   hosts,
   liveRestore: true,
+  engines: true,
   storageDriver: 'overlay2',
 })
 const labName = fc.stringMatching(/^[a-z][a-z0-9-]{0,19}$/).filter(name => name !== 'cache')
@@ -72,4 +73,7 @@ t.test('a cut between two hosts drops both ways, a cut of one drops all of its f
     ],
   )
   t.notMatch(partitionRules([]), /drop/, 'healing leaves no rule')
+  const oneWay = partitionRules([{ a: 'h1', b: 'h2', oneWay: true }])
+  t.match(oneWay, 'iifname "h1" oifname "h2" drop')
+  t.notMatch(oneWay, 'iifname "h2"')
 })

@@ -14,6 +14,7 @@ export interface LabRecord {
   readonly subnet: string
   readonly hosts: number
   readonly liveRestore: boolean
+  readonly engines: boolean
   readonly storageDriver: 'overlay2' | 'vfs'
 }
 
@@ -63,7 +64,9 @@ export function defaultSubnet(name: string): string {
 }
 
 export function hostLayouts(record: LabRecord): readonly HostLayout[] {
-  return Array.from({ length: record.hosts }, (_, i) => layout(record, `h${i + 1}`, i + 1, true))
+  return Array.from({ length: record.hosts }, (_, i) =>
+    layout(record, `h${i + 1}`, i + 1, record.engines),
+  )
 }
 
 export function clientLayout(record: LabRecord): HostLayout {

@@ -98,7 +98,9 @@ function table(status: LabStatus): string {
         .join('')
         .trimEnd(),
   )
-  const cuts = status.partitions.map(({ a, b }) => `partition: ${a} | ${b ?? 'all others'}`)
+  const cuts = status.partitions.map(
+    ({ a, b, oneWay }) => `partition: ${a} ${oneWay ? '->' : '|'} ${b ?? 'all others'}`,
+  )
   return [`lab ${status.name} in ${status.dir}`, ...lines, ...cuts].join('\n')
 }
 

@@ -17,6 +17,8 @@ import { runOk } from './run.ts'
 export interface Cut {
   readonly a: string
   readonly b?: string
+  /** Only what goes from `a` to `b` is dropped, or what leaves `a`. */
+  readonly oneWay?: boolean
 }
 
 /** Makes the bridge, in the switch that is on already. */
@@ -52,11 +54,13 @@ export async function unplug(sw: HostLayout, host: HostLayout): Promise<void> {
 
 /** The switch's filter for a set of cuts, as an nft script. Drops whole frames, ARP and IPv6 included. */
 export function partitionRules(cuts: readonly Cut[]): string {
-  const rules = cuts.flatMap(({ a, b }) =>
-    b === undefined
-      ? [`iifname "${a}" drop`, `oifname "${a}" drop`]
-      : [`iifname "${a}" oifname "${b}" drop`, `iifname "${b}" oifname "${a}" drop`],
-  )
+  const rules = cuts.flatMap(({ a, b, oneWay }) => {
+    const [there, back] =
+      b === undefined
+        ? [`iifname "${a}" drop`, `oifname "${a}" drop`]
+        : [`iifname "${a}" oifname "${b}" drop`, `iifname "${b}" oifname "${a}" drop`]
+    return oneWay ? [there] : [there, back]
+  })
   return `table bridge partition
 delete table bridge partition
 table bridge partition {

@@ -12,6 +12,8 @@ export interface ClusterOptions {
   readonly managers?: number
   /** Arguments added to every daemon. */
   readonly daemonArgs?: readonly string[]
+  /** Environment added to a host's daemon. */
+  readonly daemonEnv?: (host: Host) => Readonly<Record<string, string>>
   readonly log?: (line: string) => void
 }
 
@@ -19,10 +21,12 @@ export class Cluster {
   readonly lab: Lab
   readonly #daemons = new Map<string, number>()
   readonly #daemonArgs: readonly string[]
+  readonly #daemonEnv: NonNullable<ClusterOptions['daemonEnv']>
 
-  constructor(lab: Lab, daemonArgs: readonly string[] = []) {
+  constructor(lab: Lab, options: ClusterOptions = {}) {
     this.lab = lab
-    this.#daemonArgs = daemonArgs
+    this.#daemonArgs = options.daemonArgs ?? []
+    this.#daemonEnv = options.daemonEnv ?? (() => ({}))
     if (!existsSync(join(ROOT, 'dist', 'daemon', 'main.js'))) {
       throw new Error('dist/ is missing: run `npm run build` first')
     }
@@ -31,7 +35,7 @@ export class Cluster {
   /** Starts daemons on all hosts of the lab, makes the first a cluster and joins the others. */
   static async up(lab: Lab, options: ClusterOptions = {}): Promise<Cluster> {
     const log = options.log ?? (() => undefined)
-    const cluster = new Cluster(lab, options.daemonArgs)
+    const cluster = new Cluster(lab, options)
     const [first, ...others] = lab.hosts
     if (!first) throw new Error('the lab has no hosts')
     await Promise.all(lab.hosts.map(host => cluster.startDaemon(host)))
@@ -78,17 +82,24 @@ export class Cluster {
 
   /** Starts the host's daemon and waits until it answers on its socket. */
   async startDaemon(host: Host): Promise<number> {
-    const argv = [LAUNCHER, 'daemon', '--hostname', host.name]
-    argv.push('--data-dir', join(host.dir, 'skein'), '--engine-socket', host.dockerSocket)
-    const { pid } = await host.spawn([...argv, ...this.#daemonArgs], {
-      logFile: this.logFile(host),
-    })
-    this.#daemons.set(host.name, pid)
+    const pid = await this.spawnDaemon(host)
     await until(
       async () => (await this.skein(host, 'swarm', 'info')).code === 0,
       20_000,
       () => `the daemon on ${host.name} does not answer; see ${this.logFile(host)}`,
     )
+    return pid
+  }
+
+  /** Starts the host's daemon and waits for nothing. @returns its pid */
+  async spawnDaemon(host: Host): Promise<number> {
+    const argv = [LAUNCHER, 'daemon', '--hostname', host.name]
+    argv.push('--data-dir', join(host.dir, 'skein'), '--engine-socket', host.dockerSocket)
+    const { pid } = await host.spawn([...argv, ...this.#daemonArgs], {
+      logFile: this.logFile(host),
+      env: this.#daemonEnv(host),
+    })
+    this.#daemons.set(host.name, pid)
     return pid
   }
 

@@ -14,6 +14,14 @@ const SUBNETS: Readonly<Record<string, string>> = {
   network: '10.80.7',
   executor: '10.80.8',
   readme: '10.80.9',
+  chaos: '10.80.11',
+}
+
+/** The subnet of a file's lab. */
+export function subnetOf(name: string): string {
+  const subnet = SUBNETS[name]
+  if (subnet === undefined) throw new Error(`no subnet is set aside for the lab of ${name}`)
+  return subnet
 }
 
 export interface E2eOptions extends ClusterOptions {

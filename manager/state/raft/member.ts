@@ -65,6 +65,7 @@ export class RaftMember {
   readonly #node: RaftNode
   readonly #transport: RaftTransport
   readonly #leadership: LeadershipWatch
+  readonly #proposer: RaftProposer
 
   private constructor(
     options: RaftMemberOptions,
@@ -73,6 +74,7 @@ export class RaftMember {
       node: RaftNode
       transport: RaftTransport
       leadership: LeadershipWatch
+      proposer: RaftProposer
     },
   ) {
     this.#options = options
@@ -80,6 +82,7 @@ export class RaftMember {
     this.#node = parts.node
     this.#transport = parts.transport
     this.#leadership = parts.leadership
+    this.#proposer = parts.proposer
   }
 
   /**
@@ -137,7 +140,7 @@ export class RaftMember {
     }
     proposer.attach(node)
     changed(node.status())
-    return new RaftMember(options, { store, node, transport, leadership })
+    return new RaftMember(options, { store, node, transport, leadership, proposer })
   }
 
   status(): RaftStatus {
@@ -162,10 +165,10 @@ export class RaftMember {
   /**
    * Resolves when this member's store holds everything that was acknowledged before the call.
    *
-   * @throws StatusError DeadlineExceeded when no leader confirms in time
+   * @throws StatusError Unavailable when no majority confirms that in time
    */
-  async readIndex(timeoutMs: number): Promise<void> {
-    await this.#translated(() => this.#node.readIndex({ timeoutMs }))
+  readIndex(timeoutMs: number = Number.POSITIVE_INFINITY): Promise<void> {
+    return this.#proposer.confirm(timeoutMs)
   }
 
   /**

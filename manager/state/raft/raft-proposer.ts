@@ -7,6 +7,9 @@ import { encodeTransaction } from '../store/wire.ts'
 import { StatusError } from '../../../runtime/errors.ts'
 import { fromRaftError } from './errors.ts'
 
+/** A cut-off leader has stepped down by then, and asking elsewhere is the better use of a caller's time. */
+const CONFIRM_MS = 3_000
+
 /** What the metrics of proposals are made of. */
 export interface ProposalObserver {
   proposed?(result: 'committed' | 'failed' | 'dropped' | 'timeout', seconds: number): void
@@ -48,6 +51,22 @@ export class RaftProposer implements Proposer {
       const failed = status.code === 'DeadlineExceeded' ? 'timeout' : 'failed'
       this.#observe(dropped ? 'dropped' : failed, startMs)
       throw status
+    }
+  }
+
+  /** ReadIndex (raft thesis §6.4); calls that come together share one round of heartbeats. */
+  async confirm(timeoutMs: number): Promise<void> {
+    const node = this.#node
+    if (node === undefined)
+      throw new StatusError('Unavailable', 'this manager is starting; try again')
+    try {
+      await node.readIndex({ timeoutMs: Math.min(timeoutMs, CONFIRM_MS) })
+    } catch (error) {
+      throw new StatusError(
+        'Unavailable',
+        'no majority of the managers confirms that what this one knows is current; nothing was written, try again',
+        { cause: error },
+      )
     }
   }
 

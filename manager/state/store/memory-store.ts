@@ -173,22 +173,29 @@ export class MemoryStore implements Store {
     change: (tx: Tx) => Synchronous<T>,
     options: UpdateOptions,
     timeoutMs: number,
+    confirmed = this.#options.proposer.confirm === undefined,
   ): Promise<Tried<T>> {
     const { clock, proposer, observer } = this.#options
     const startMs = clock.monotonic()
     const observe = (result: 'ok' | 'conflict' | 'invalid' | 'error'): void =>
       observer?.updated?.(result, (clock.monotonic() - startMs) / 1000)
+    // A refusal, or a change that has nothing to write, says what the state is: it must not come from a deposed leader's.
+    const again = async (): Promise<Tried<T>> => {
+      await proposer.confirm?.(timeoutMs)
+      return this.#try(change, options, timeoutMs - (clock.monotonic() - startMs), true)
+    }
     const tx = new Transaction(this.#tables, this.#version, clock.now())
     let value: T
     try {
       value = change(tx)
       assert(!isThenable(value), 'a transaction must be synchronous')
     } catch (error) {
+      if (!confirmed) return again()
       observe('invalid')
       throw error
     }
     const actions = tx.actions()
-    if (actions.length === 0) return { done: true, value }
+    if (actions.length === 0) return confirmed ? { done: true, value } : again()
     try {
       const { conflict } = await proposer.propose(actions, {
         author: options.author ?? '',

@@ -92,7 +92,8 @@ export interface Store {
    * Runs `change` on the current state and commits what it wrote through the Proposer; resolves with its return value
    * once a majority has it and it is applied here. When another transaction changed an object in between, `change`
    * runs again on the new state (at most 20 times), so it must be repeatable.
-   * A transaction that wrote nothing proposes nothing.
+   * A transaction that wrote nothing, or threw, proposes nothing: it is a read, and runs again on a state that is confirmed
+   * to hold all that was ever acknowledged.
    *
    * @throws StatusError Unavailable (no leader here), Aborted (outcome unknown: leadership was lost while it was in
    *   flight, or too many conflicts), ResourceExhausted (over 1.5 MiB), DeadlineExceeded, or what `change` threw
@@ -119,4 +120,11 @@ export interface Proposer {
     actions: readonly StoreAction[],
     options: { readonly author: string; readonly timeoutMs: number },
   ): Promise<{ readonly version: number; readonly conflict: string | false }>
+  /**
+   * Resolves when the local store holds everything that was acknowledged anywhere before the call. Absent where the local
+   * store is the only one.
+   *
+   * @throws StatusError Unavailable when no majority says so in time
+   */
+  confirm?(timeoutMs: number): Promise<void>
 }

@@ -1,7 +1,11 @@
 // Goal: networks, secrets, configs, volumes, nodes and the cluster keep their rules; nothing secret leaves.
 // Method: the Control handlers on a store in memory.
 import t from 'tap'
+import { ANSWERED_HERE } from '../../../manager/controlapi/control.ts'
 import { make } from '../../../proto/codec.ts'
+import { serviceDefinition } from '../../../proto/grpc.ts'
+import type { Caller } from '../../../proto/service.ts'
+import { StatusError } from '../../../runtime/errors.ts'
 import {
   NodeAvailability,
   NodeRole,
@@ -333,4 +337,18 @@ t.test('managers answer for their Raft; containers are refused in a sentence', a
     code: 'Unimplemented',
     message: /skein service create/,
   })
+})
+
+t.test('every read is confirmed before it is answered', async t => {
+  const refused = new StatusError('Unavailable', 'no majority')
+  const { control } = await bench({ current: () => Promise.reject(refused) })
+  const reads = Object.keys(serviceDefinition(v1.Control, v1)).filter(
+    name => /^(get|list|explain)/.test(name) && !/Container/.test(name),
+  )
+  t.ok(reads.length > 10)
+  for (const name of reads) {
+    if ((ANSWERED_HERE as readonly string[]).includes(name)) continue
+    const handler = control[name as 'getConfig'] as (request: object, by: Caller) => Promise<object>
+    await t.rejects(handler({ id: 'x', self: false }, caller), refused, name)
+  }
 })

@@ -111,6 +111,44 @@ t.test('a leader cut off steps down, and the majority goes on without it', async
   t.notOk(has(first, 'lost'))
 })
 
+t.test(
+  'a deposed leader that still thinks it leads answers nothing from what it knows',
+  async t => {
+    const { cluster, first } = await three()
+    await cluster.settle(create(first, 'old'))
+    cluster.isolate(1)
+    const others = [2, 3].map(id => cluster.members.get(id))
+    const next = (): RaftMember | undefined => others.find(member => member?.leadership.leader)
+    await cluster.until(() => next() !== undefined)
+    const newer = next()
+    if (!newer) return
+    await cluster.settle(create(newer, 'new'))
+    t.ok(first.leadership.leader, 'the old one has not noticed yet')
+    t.notOk(has(first, 'new'))
+
+    const reads = {
+      read: () => first.readIndex(),
+      'an update that writes nothing': () =>
+        first.store.update(tx => tx.get('service', 'new') === undefined),
+      'an update that is refused': () => first.store.update(tx => tx.resolve('service', 'new')),
+    }
+    for (const [name, read] of Object.entries(reads))
+      await t.rejects(cluster.settle<unknown>(read()), { code: 'Unavailable' }, name)
+
+    const asked = { read: reads.read(), ...answersOf(first) }
+    cluster.isolated.clear()
+    await cluster.settle(Promise.all(Object.values(asked)))
+    t.ok(has(first, 'new'))
+    t.equal(await asked.empty, false)
+    t.match(await asked.found, { id: 'new' })
+  },
+)
+
+const answersOf = (member: RaftMember): { empty: Promise<boolean>; found: Promise<object> } => ({
+  empty: member.store.update(tx => tx.get('service', 'new') === undefined),
+  found: member.store.update(tx => tx.resolve('service', 'new')),
+})
+
 t.test('joining again is harmless, and may bring a new address', async t => {
   const { cluster, first } = await three()
   const again = await cluster.settle(first.join({ raftId: 2, address: 'm2' }))
