@@ -17,7 +17,6 @@ import {
   type NodeSpec,
 } from '../../../proto/index.ts'
 import { parseToken } from '../../../proto/join-token.ts'
-import { StatusError } from '../../../runtime/errors.ts'
 import { roleOfSecret } from '../../../manager/ca/token.ts'
 import { aNode, aSpec, aTask, bench, caller } from './fixture.ts'
 
