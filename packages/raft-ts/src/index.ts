@@ -1,5 +1,6 @@
 export { decodeMessage, encodeMessage, MAX_MESSAGE_BYTES } from './codec/message.ts'
 export type { MemberChange } from './core/membership.ts'
+export type { RefusalReason } from './driver/gate.ts'
 export { RaftError, type RaftErrorCode, WalCorruptError } from './errors.ts'
 export type { Encryption, RaftFile, RaftFs } from './fs.ts'
 export { RaftNode } from './node.ts'

@@ -1,8 +1,10 @@
 // What a caller holds: the life of a member, and its calls handed to the parts in driver/ that answer them.
+import { decodeMessage, encodeMessage } from './codec/message.ts'
 import { RaftLog } from './core/log.ts'
 import { type MemberChange, NOBODY } from './core/membership.ts'
 import { Raft } from './core/raft.ts'
 import { Contacts } from './driver/contacts.ts'
+import { refusalOf } from './driver/gate.ts'
 import { Leadership } from './driver/leadership.ts'
 import { Loop } from './driver/loop.ts'
 import { changeOf, MemberChanges } from './driver/member-changes.ts'
@@ -10,6 +12,7 @@ import { hasState, openStorage, type Opened } from './driver/open.ts'
 import { OwnSnapshots } from './driver/own-snapshots.ts'
 import { Proposals } from './driver/proposals.ts'
 import { Reads } from './driver/reads.ts'
+import { Refusals } from './driver/refusals.ts'
 import { Reporter, statusOf } from './driver/reporter.ts'
 import { SnapshotExchange } from './driver/snapshot-exchange.ts'
 import { Turns } from './driver/turns.ts'
@@ -29,6 +32,7 @@ export class RaftNode {
   readonly #proposals: Proposals
   readonly #changes: MemberChanges
   readonly #reads: Reads
+  readonly #refusals: Refusals
   readonly #exchange: SnapshotExchange
   readonly #snapshots: OwnSnapshots
   readonly #writer: Writer
@@ -44,7 +48,8 @@ export class RaftNode {
     const firstContext = Math.floor(settings.random() * 2 ** 40)
     const reads = new Reads(firstContext, 2 * settings.heartbeatMs, c => raft.readIndex(c))
     const { wal, store } = storage
-    const exchange = new SnapshotExchange(settings, raft, loop, store, messages =>
+    const refusals = new Refusals(settings)
+    const exchange = new SnapshotExchange(settings, raft, loop, store, refusals, messages =>
       this.#turns.transmit(messages),
     )
     const snapshots = new OwnSnapshots(settings, raft, loop, storage, fatal)
@@ -60,6 +65,7 @@ export class RaftNode {
     this.#proposals = proposals
     this.#changes = new MemberChanges(raft, loop, contacts, leadership, proposals)
     this.#reads = reads
+    this.#refusals = refusals
     this.#exchange = exchange
     this.#snapshots = snapshots
     this.#writer = writer
@@ -97,12 +103,44 @@ export class RaftNode {
     return hasState(fs, dir)
   }
 
-  /** A message from a peer. Messages for others, and of the stopped, are ignored. */
+  /** A message as bytes for the wire, with this cluster's id. @throws RaftError `TooLarge` */
+  encode(message: Message): Uint8Array {
+    return encodeMessage(message, this.#settings.clusterId)
+  }
+
+  /**
+   * A message from a peer as `encode` made it.
+   *
+   * @throws RaftError `Corrupt`, `TooLarge`, or `Refused` when it is of another cluster. It is counted and nothing has changed;
+   * close the connection it came by
+   */
+  receive(bytes: Uint8Array): void {
+    let message: Message
+    try {
+      message = decodeMessage(bytes, this.#settings.clusterId)
+    } catch (error) {
+      const wrong = error instanceof RaftError && error.code === 'Refused'
+      this.#refusals.note({ reason: wrong ? 'cluster' : 'malformed', detail: String(error) })
+      throw error
+    }
+    this.step(message)
+  }
+
+  /**
+   * A message from a peer. Messages for others, and of the stopped, are ignored. What no honest member could have sent is
+   * refused: counted and logged with the reason, see `RefusalReason`.
+   */
   step(message: Message): void {
     if (this.#loop.isStopped()) return
     this.#settings.metrics?.message?.('received', message.type)
     if (message.to !== this.#settings.id) return
+    const refusal = refusalOf(this.#raft.state, message, this.#settings)
+    if (refusal !== undefined) {
+      this.#refusals.note(refusal)
+      return
+    }
     this.#contacts.heard(message.from)
+    this.#turns.noteTime()
     this.#loop.guard(() => {
       if (message.type === 'snapshotChunk') this.#exchange.onChunk(message)
       else if (message.type === 'snapshotChunkResponse') this.#exchange.onResponse(message)

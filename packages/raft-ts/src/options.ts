@@ -1,3 +1,5 @@
+import type { RefusalReason } from './driver/gate.ts'
+import { RaftError } from './errors.ts'
 import type { Encryption, RaftFs } from './fs.ts'
 import type { Joint, Member, Message, Role } from './types.ts'
 
@@ -37,11 +39,15 @@ export interface RaftMetrics {
   tickLag?(seconds: number): void
   applied?(entries: number, seconds: number): void
   snapshot?(direction: 'taken' | 'installed', bytes: number): void
+  /** Something that came in was refused; nothing has changed. */
+  refused?(reason: RefusalReason): void
 }
 
 export interface RaftNodeOptions {
   /** Random, below 2^53, never used before in this cluster, not 0. */
   readonly id: number
+  /** Goes with every message of `encode`; what `receive` gets must name the same. Default: none, and none is looked for. */
+  readonly clusterId?: string
   /** This member's own directory; nobody else writes there. */
   readonly dir: string
   readonly fs: RaftFs
@@ -60,6 +66,14 @@ export interface RaftNodeOptions {
   readonly preVote?: boolean
   /** A leader without a majority steps down, and followers stick to a live leader. Default true. */
   readonly checkQuorum?: boolean
+  /**
+   * A leader answers reads without asking a majority while its lease holds (raft thesis §6.4.1). It rests on clocks: a host
+   * whose clock stands still while others' go on, as in a suspended virtual machine, may serve a stale read. Needs
+   * `checkQuorum`, alike on every member; a broken connection no longer shortens failover. Default false: ReadIndex.
+   */
+  readonly leaseReads?: boolean
+  /** How much faster one member's clock may run than another's, for leases. Default 0.1, a tenth. */
+  readonly maxClockDrift?: number
   /** Entries applied between two snapshots. Default 10,000. */
   readonly snapshotEntries?: number
   /** A snapshot is also taken when the log in memory exceeds this. Default 64 MiB. */
@@ -122,9 +136,11 @@ export interface RaftStatus {
   readonly removed: boolean
 }
 
+type Optional = 'clusterId' | 'log' | 'encrypt' | 'onChange' | 'metrics'
+
 /** Options with every default filled in. */
-export type Settings = Required<Omit<RaftNodeOptions, 'log' | 'encrypt' | 'onChange' | 'metrics'>> &
-  Pick<RaftNodeOptions, 'log' | 'encrypt' | 'onChange' | 'metrics'>
+export type Settings = Required<Omit<RaftNodeOptions, Optional>> &
+  Pick<RaftNodeOptions, Optional> & { readonly leaseMs: number }
 
 const KIB = 1024
 const MIB = 1024 * KIB
@@ -136,6 +152,8 @@ export function withDefaults(options: RaftNodeOptions): Settings {
     electionTimeoutMs: 1000,
     preVote: true,
     checkQuorum: true,
+    leaseReads: false,
+    maxClockDrift: 0.1,
     snapshotLogBytes: 64 * MIB,
     snapshotTailEntries: Math.floor(snapshotEntries / 2),
     maxSnapshotBytes: 1024 * MIB,
@@ -150,8 +168,23 @@ export function withDefaults(options: RaftNodeOptions): Settings {
     defaultTimeoutMs: 10_000,
     ...options,
     snapshotEntries,
+    leaseMs: leaseMsOf(options),
     send: messages => options.send(messages),
     onFatal: error => options.onFatal(error),
     ...(options.onChange && { onChange: (status: RaftStatus) => options.onChange?.(status) }),
   }
+}
+
+/** @throws RaftError `Refused` for a lease that nothing vouches for */
+function leaseMsOf(options: RaftNodeOptions): number {
+  if (options.leaseReads !== true) return 0
+  const drift = options.maxClockDrift ?? 0.1
+  if (options.checkQuorum === false)
+    throw new RaftError(
+      'Refused',
+      'leaseReads needs checkQuorum: without it members grant votes while a leader lives',
+    )
+  if (!(drift >= 0))
+    throw new RaftError('Refused', `maxClockDrift is ${drift}; a share of 0 or more is needed`)
+  return (options.electionTimeoutMs ?? 1000) / (1 + drift)
 }

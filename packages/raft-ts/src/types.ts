@@ -127,6 +127,8 @@ export interface SnapshotChunk extends Envelope {
   readonly offset: number
   readonly total: number
   readonly data: Uint8Array
+  /** On the last chunk: SHA-256 of all of them together, 32 bytes. Without it the snapshot is refused. */
+  readonly hash?: Uint8Array
 }
 
 export interface SnapshotChunkResponse extends Envelope {

@@ -15,6 +15,7 @@ const RETRY_SPREAD = 0.5
  */
 export function campaign(s: RaftState, kind: 'preVote' | 'vote' | 'transfer'): void {
   if (!s.promotable || s.role === 'leader') return
+  if (s.promised && kind !== 'transfer') return
   const pre = kind === 'preVote'
   s.reset(pre ? s.term : s.term + 1)
   s.role = pre ? 'precandidate' : 'candidate'

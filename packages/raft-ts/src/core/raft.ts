@@ -60,11 +60,19 @@ export class Raft {
     this.state.snapshot = start.snapshot
   }
 
-  tick(elapsedMs: number): void {
+  /** @param realMs how much time has really passed since it was last told, when a pause is not to count for patience */
+  tick(elapsedMs: number, realMs = elapsedMs): void {
     const s = this.state
+    s.clockMs += realMs
+    s.sinceLeaderMs += elapsedMs
     s.electionElapsedMs += elapsedMs
     if (s.role === 'leader') this.#tickLeader(elapsedMs)
     else if (s.electionElapsedMs >= s.timeoutMs && s.promotable) this.campaign()
+  }
+
+  /** Brings the clock of the lease up to now, between ticks. */
+  elapse(realMs: number): void {
+    this.state.clockMs += realMs
   }
 
   campaign(): void {

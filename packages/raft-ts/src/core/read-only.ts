@@ -27,6 +27,11 @@ export class ReadOnly {
     return this.#rounds.at(-1)?.number ?? 0
   }
 
+  /** A round that no read waits for, of the leader's lease. */
+  open(): number {
+    return ++this.#number
+  }
+
   get waiting(): number {
     return this.#rounds.length
   }

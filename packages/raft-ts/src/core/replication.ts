@@ -58,6 +58,8 @@ function sendSnapshot(s: RaftState, to: number, p: Progress): false {
 }
 
 export function heartbeat(s: RaftState): void {
+  const round = s.leaseMs > 0 ? s.reads.open() : s.reads.newest
+  if (s.leaseMs > 0) s.lease.sent(round, s.clockMs)
   for (const [to, p] of s.progress) {
     if (to === s.id) continue
     // Never beyond what the member is known to hold: it could take its own divergent entry for committed.
@@ -65,7 +67,7 @@ export function heartbeat(s: RaftState): void {
       type: 'heartbeat',
       to,
       commit: Math.min(p.match, s.log.committed),
-      round: s.reads.newest,
+      round,
     })
   }
 }
@@ -95,6 +97,7 @@ export function onHeartbeatResponse(s: RaftState, m: HeartbeatResponse): void {
   p.paused = false
   if (p.match < s.log.lastIndex || p.state === 'probe') p.nudged = true
   if (m.round > 0) answerReads(s, s.reads.confirm(m.from, m.round, s.id, s.electorate))
+  if (m.round > 0 && s.leaseMs > 0) s.lease.confirm(m.from, m.round, s.id, s.electorate)
 }
 
 /** Our own disk has caught up: only now do we count ourselves. */
@@ -133,6 +136,10 @@ export function startRead(s: RaftState, from: number, context: number): boolean 
     s.earlyReads.push({ from, context })
     return true
   }
+  if (s.leaseMs > 0 && s.lease.holds(s.clockMs, s.leaseMs)) {
+    answerReads(s, [{ from, context, index: s.log.committed }])
+    return true
+  }
   if (!s.reads.add(from, context, s.log.committed)) return false
   answerReads(s, s.reads.take(s.id, s.electorate))
   if (s.reads.waiting > 0) heartbeat(s)
@@ -150,6 +157,7 @@ export function answerReads(s: RaftState, reads: readonly Read[]): void {
 /** Raft thesis §3.10: once the successor has the whole log, it may campaign at once. */
 export function maybeHandOver(s: RaftState): void {
   if (s.transferTo === 0) return
-  if (s.progress.get(s.transferTo)?.match === s.log.lastIndex)
-    s.send({ type: 'timeoutNow', to: s.transferTo })
+  if (s.progress.get(s.transferTo)?.match !== s.log.lastIndex) return
+  s.lease.forfeit()
+  s.send({ type: 'timeoutNow', to: s.transferTo })
 }

@@ -102,6 +102,7 @@ function dispatch(s: RaftState, m: Message): void {
 
 /** A message of this term's leader: candidates give up, everybody's patience starts anew. */
 function followLeader(s: RaftState, from: number): void {
+  s.sinceLeaderMs = 0
   if (s.role === 'follower') {
     s.leader = from
     s.electionElapsedMs = 0

@@ -32,10 +32,13 @@ export interface TurnParts {
 export class Turns {
   readonly #parts: TurnParts
   #lastTickMs: number
+  /** Up to when the core knows that time has passed. */
+  #clockMs: number
 
   constructor(parts: TurnParts) {
     this.#parts = parts
     this.#lastTickMs = parts.loop.nowMs
+    this.#clockMs = parts.loop.nowMs
   }
 
   start(): void {
@@ -46,6 +49,7 @@ export class Turns {
 
   run(): void {
     const { raft, loop, writer, leadership, reads, reporter, snapshots } = this.#parts
+    this.noteTime()
     reads.poll(loop.nowMs)
     let applied = 0
     for (let ready = raft.ready(); ready !== undefined; ready = raft.ready()) {
@@ -66,6 +70,11 @@ export class Turns {
     loop.checkWaits()
     snapshots.takeWhenDue()
     reporter.check()
+  }
+
+  /** Before anything that may be a read: a lease that ended while this process was held up must not answer it. */
+  noteTime(): void {
+    this.#parts.raft.elapse(this.#sinceClockMs())
   }
 
   /** What the writer has made durable may be vouched for. */
@@ -103,11 +112,18 @@ export class Turns {
     this.#lastTickMs = nowMs
     metrics?.tickLag?.(Math.max(0, elapsedMs - heartbeatMs / TICKS_PER_HEARTBEAT) / 1000)
     // After a pause of ours, messages that came meanwhile get a chance before we conclude that none came.
-    raft.tick(Math.min(elapsedMs, electionTimeoutMs / 2))
+    raft.tick(Math.min(elapsedMs, electionTimeoutMs / 2), this.#sinceClockMs())
     proposals.expire(nowMs)
     reads.expire(nowMs)
     exchange.tick(nowMs)
     loop.schedule()
+  }
+
+  #sinceClockMs(): number {
+    const { nowMs } = this.#parts.loop
+    const sinceMs = nowMs - this.#clockMs
+    this.#clockMs = nowMs
+    return sinceMs
   }
 
   #apply(entries: readonly Entry[]): void {
