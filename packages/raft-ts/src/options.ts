@@ -39,6 +39,8 @@ export interface RaftMetrics {
   tickLag?(seconds: number): void
   applied?(entries: number, seconds: number): void
   snapshot?(direction: 'taken' | 'installed', bytes: number): void
+  /** This leader's disk has written nothing for so long, and it gives up the leadership. */
+  diskStalled?(seconds: number): void
   /** Something that came in was refused; nothing has changed. */
   refused?(reason: RefusalReason): void
 }

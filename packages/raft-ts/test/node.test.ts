@@ -348,3 +348,40 @@ t.test('lease reads', async t => {
   c.stalledMs += 950
   await t.rejects(c.during(leads.readIndex({ timeoutMs: 50 }), 100), { code: 'Timeout' })
 })
+
+t.test('a leader whose own disk stalls gives up the leadership', async t => {
+  const c = new Cluster()
+  let stalled = false
+  let free: () => void = () => {}
+  const until = new Promise<void>(resolve => {
+    free = resolve
+  })
+  const disk = new MemoryFs({
+    before: operation => (stalled && operation === 'sync' ? until : undefined),
+  })
+  c.disks.set(1, disk)
+  const warned: string[] = []
+  const seconds: number[] = []
+  const leader = await c.start([1, 2, 3], {
+    log: { info: () => {}, warn: text => warned.push(text), error: () => {} },
+    metrics: { diskStalled: s => seconds.push(s) },
+  })
+  stalled = true
+  await c.pass(3000)
+  t.equal(leader.status().role, 'leader', 'it has nothing to write')
+  const lost = leader.propose(bytes('a'))
+  lost.catch(() => undefined)
+  await c.pass(900)
+  t.equal(leader.status().role, 'leader')
+  t.equal(leader.status().commitIndex, leader.status().lastIndex, 'the others have it')
+  await c.pass(300)
+  t.strictSame(warned, ['the disk stalls; handing over the leadership'])
+  t.ok((seconds[0] ?? 0) >= 1)
+  const next = [2, 3].map(id => c.nodes.get(id)).find(node => node?.status().role === 'leader')
+  t.ok(next, 'another leads')
+  await t.rejects(lost, { code: 'OutcomeUnknown' })
+  await c.during(next?.propose(bytes('b')) ?? Promise.reject(new Error('none')), 100)
+  free()
+  await c.pass(1000)
+  t.strictSame(c.machines.get(1)?.texts, ['a', 'b'], 'and follows when its disk is back')
+})

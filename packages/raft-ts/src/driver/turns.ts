@@ -2,6 +2,7 @@ import type { Raft, Ready } from '../core/raft.ts'
 import { RaftError } from '../errors.ts'
 import type { Settings } from '../options.ts'
 import type { Entry, Message } from '../types.ts'
+import { DiskWatch } from './disk-watch.ts'
 import type { Leadership } from './leadership.ts'
 import type { Loop } from './loop.ts'
 import type { OwnSnapshots } from './own-snapshots.ts'
@@ -31,12 +32,14 @@ export interface TurnParts {
 /** Does what the core's `Ready`s say: send, write, apply. */
 export class Turns {
   readonly #parts: TurnParts
+  readonly #disk: DiskWatch
   #lastTickMs: number
   /** Up to when the core knows that time has passed. */
   #clockMs: number
 
   constructor(parts: TurnParts) {
     this.#parts = parts
+    this.#disk = new DiskWatch(parts.settings.electionTimeoutMs)
     this.#lastTickMs = parts.loop.nowMs
     this.#clockMs = parts.loop.nowMs
   }
@@ -105,14 +108,17 @@ export class Turns {
   }
 
   #tick(): void {
-    const { settings, raft, loop, proposals, reads, exchange } = this.#parts
+    const { settings, raft, loop, leadership, proposals, reads, exchange } = this.#parts
     const { metrics, electionTimeoutMs, heartbeatMs } = settings
     const { nowMs } = loop
     const elapsedMs = nowMs - this.#lastTickMs
     this.#lastTickMs = nowMs
     metrics?.tickLag?.(Math.max(0, elapsedMs - heartbeatMs / TICKS_PER_HEARTBEAT) / 1000)
     // After a pause of ours, messages that came meanwhile get a chance before we conclude that none came.
-    raft.tick(Math.min(elapsedMs, electionTimeoutMs / 2), this.#sinceClockMs())
+    const countedMs = Math.min(elapsedMs, electionTimeoutMs / 2)
+    raft.tick(countedMs, this.#sinceClockMs())
+    const stalledMs = this.#disk.check(raft.state, countedMs)
+    if (stalledMs !== undefined) leadership.yieldToDisk(stalledMs)
     proposals.expire(nowMs)
     reads.expire(nowMs)
     exchange.tick(nowMs)
