@@ -4,6 +4,7 @@ import { RaftLog } from './core/log.ts'
 import { type MemberChange, NOBODY } from './core/membership.ts'
 import { Raft } from './core/raft.ts'
 import { Contacts } from './driver/contacts.ts'
+import { Forwards } from './driver/forwards.ts'
 import { refusalOf } from './driver/gate.ts'
 import { Leadership } from './driver/leadership.ts'
 import { Loop } from './driver/loop.ts'
@@ -29,6 +30,7 @@ export class RaftNode {
   readonly #loop: Loop
   readonly #contacts: Contacts
   readonly #leadership: Leadership
+  readonly #forwards: Forwards
   readonly #proposals: Proposals
   readonly #changes: MemberChanges
   readonly #reads: Reads
@@ -44,11 +46,19 @@ export class RaftNode {
     const loop = new Loop(settings, () => this.#turns.run(), fatal)
     const contacts = new Contacts(settings.id, settings.electionTimeoutMs, () => loop.nowMs)
     const leadership = new Leadership(settings, raft, loop, contacts)
-    const proposals = new Proposals(settings, raft, loop, leadership)
+    const refusals = new Refusals(settings)
     const firstContext = Math.floor(settings.random() * 2 ** 40)
+    const forwards = new Forwards(firstContext, {
+      state: raft.state,
+      enabled: settings.forwardProposals,
+      maxEntryBytes: settings.maxEntryBytes,
+      propose: data => raft.propose(data),
+      send: message => this.#turns.transmit([message]),
+      refused: refusal => refusals.note(refusal),
+    })
+    const proposals = new Proposals(settings, raft, loop, leadership, forwards)
     const reads = new Reads(firstContext, 2 * settings.heartbeatMs, c => raft.readIndex(c))
     const { wal, store } = storage
-    const refusals = new Refusals(settings)
     const exchange = new SnapshotExchange(settings, raft, loop, store, refusals, messages =>
       this.#turns.transmit(messages),
     )
@@ -62,6 +72,7 @@ export class RaftNode {
     this.#loop = loop
     this.#contacts = contacts
     this.#leadership = leadership
+    this.#forwards = forwards
     this.#proposals = proposals
     this.#changes = new MemberChanges(raft, loop, contacts, leadership, proposals)
     this.#reads = reads
@@ -144,6 +155,8 @@ export class RaftNode {
     this.#loop.guard(() => {
       if (message.type === 'snapshotChunk') this.#exchange.onChunk(message)
       else if (message.type === 'snapshotChunkResponse') this.#exchange.onResponse(message)
+      else if (message.type === 'forward') this.#forwards.onRequest(message)
+      else if (message.type === 'forwardResponse') this.#forwards.onResponse(message)
       else if (message.type !== 'snapshot') this.#raft.step(message)
     })
     this.#loop.schedule()
@@ -162,7 +175,8 @@ export class RaftNode {
   }
 
   /**
-   * Appends an entry, if this node leads, and waits until the local state machine has applied it.
+   * Appends an entry, if this node leads, and waits until the local state machine has applied it. With `forwardProposals` a
+   * follower has its leader append it; one that is not answered is `OutcomeUnknown`.
    *
    * @param options.timeoutMs default `defaultTimeoutMs`; after it the entry may still commit
    * @throws RaftError `NotLeader`, `ProposalDropped`, `TooLarge`, `Stopped`: not appended. `OutcomeUnknown`, `Timeout`: it may commit

@@ -74,6 +74,11 @@ export interface RaftNodeOptions {
    * `checkQuorum`, alike on every member; a broken connection no longer shortens failover. Default false: ReadIndex.
    */
   readonly leaseReads?: boolean
+  /**
+   * A follower sends proposals on to the leader, which takes them only if it has this option too. Default false: `propose`
+   * rejects with `NotLeader`.
+   */
+  readonly forwardProposals?: boolean
   /** How much faster one member's clock may run than another's, for leases. Default 0.1, a tenth. */
   readonly maxClockDrift?: number
   /** Entries applied between two snapshots. Default 10,000. */
@@ -155,6 +160,7 @@ export function withDefaults(options: RaftNodeOptions): Settings {
     preVote: true,
     checkQuorum: true,
     leaseReads: false,
+    forwardProposals: false,
     maxClockDrift: 0.1,
     snapshotLogBytes: 64 * MIB,
     snapshotTailEntries: Math.floor(snapshotEntries / 2),

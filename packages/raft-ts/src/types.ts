@@ -158,6 +158,33 @@ export interface RemovedNotice extends Envelope {
   readonly type: 'removed'
 }
 
+/** A follower's proposal, for the leader of `term`. Sent once. */
+export interface ForwardRequest extends Envelope {
+  readonly type: 'forward'
+  /** The sender's own number for it. */
+  readonly id: number
+  readonly data: Uint8Array
+}
+
+/** Why a forwarded proposal was not appended; `none` when it was. */
+export type ForwardRefusal =
+  | 'none'
+  | 'notLeader'
+  | 'transferring'
+  | 'full'
+  | 'pending'
+  | 'tooLarge'
+  | 'stranger'
+  | 'off'
+
+export interface ForwardResponse extends Envelope {
+  readonly type: 'forwardResponse'
+  readonly id: number
+  /** Where the entry of this term is in the leader's log, 0 when refused. */
+  readonly index: number
+  readonly refused: ForwardRefusal
+}
+
 export type Message =
   | VoteRequest
   | VoteResponse
@@ -172,6 +199,8 @@ export type Message =
   | ReadIndexRequest
   | ReadIndexResponse
   | RemovedNotice
+  | ForwardRequest
+  | ForwardResponse
 
 export type Role = 'leader' | 'candidate' | 'precandidate' | 'follower' | 'learner'
 

@@ -1,7 +1,7 @@
 // One byte of version, with version 2 the cluster's id, one byte of type, then the fields in a fixed order. Both ends check
 // sizes, so a transport may carry the bytes without looking into them.
 import { RaftError } from '../errors.ts'
-import type { Message } from '../types.ts'
+import type { ForwardRefusal, Message } from '../types.ts'
 import { ByteReader, ByteWriter, malformed } from './bytes.ts'
 import { readEntry, readSnapshotMeta, writeEntry, writerFor, writeSnapshotMeta } from './entry.ts'
 
@@ -27,7 +27,20 @@ const TYPES = [
   'readIndex',
   'readIndexResponse',
   'removed',
+  'forward',
+  'forwardResponse',
 ] as const satisfies readonly Message['type'][]
+
+const FORWARD_REFUSALS: readonly ForwardRefusal[] = [
+  'none',
+  'notLeader',
+  'transferring',
+  'full',
+  'pending',
+  'tooLarge',
+  'stranger',
+  'off',
+]
 
 /**
  * @param clusterId goes with the message, so that whoever decodes it can tell that it is for another cluster; not empty
@@ -145,6 +158,15 @@ function writeBody(writer: ByteWriter, m: Message): void {
       writer.uint(m.context)
       writer.uint(m.index)
       return
+    case 'forward':
+      writer.uint(m.id)
+      writer.bytes(m.data)
+      return
+    case 'forwardResponse':
+      writer.uint(m.id)
+      writer.uint(m.index)
+      writer.byte(FORWARD_REFUSALS.indexOf(m.refused))
+      return
     case 'timeoutNow':
     case 'removed':
       return
@@ -222,6 +244,15 @@ function readBody(
       return { type, ...envelope, context: reader.uint() }
     case 'readIndexResponse':
       return { type, ...envelope, context: reader.uint(), index: reader.uint() }
+    case 'forward':
+      return { type, ...envelope, id: reader.uint(), data: reader.bytes() }
+    case 'forwardResponse': {
+      const id = reader.uint()
+      const index = reader.uint()
+      const refused = FORWARD_REFUSALS[reader.byte()]
+      if (refused === undefined) throw malformed('unknown refusal of a forwarded proposal')
+      return { type, ...envelope, id, index, refused }
+    }
     case 'timeoutNow':
     case 'removed':
       return { type, ...envelope }

@@ -92,9 +92,11 @@ function dispatch(s: RaftState, m: Message): void {
     case 'readIndexResponse':
       s.readsDone.push({ from: s.id, context: m.context, index: m.index })
       return
-    // Chunks are the driver's, `removed` was dealt with before the terms.
+    // Chunks and forwarded proposals are the driver's, `removed` was dealt with before the terms.
     case 'snapshotChunk':
     case 'snapshotChunkResponse':
+    case 'forward':
+    case 'forwardResponse':
     case 'removed':
       return
   }
