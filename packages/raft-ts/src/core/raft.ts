@@ -143,7 +143,7 @@ export class Raft {
   hasReady(): boolean {
     const s = this.state
     if (s.role === 'leader') replicate(s)
-    return s.hasWrite() || s.immediate.length > 0 || s.readsDone.length > 0 || s.log.hasCommitted()
+    return s.hasWrite() || s.immediate.length > 0 || s.readsDone.length > 0 || this.#mayApply()
   }
 
   ready(): Ready | undefined {
@@ -159,7 +159,7 @@ export class Raft {
       snapshot: s.received,
       messages: s.immediate,
       afterWrite: s.afterWrite,
-      committed: s.log.hasCommitted() ? s.log.takeCommitted(s.config.maxBatchBytes, 1024) : [],
+      committed: this.#mayApply() ? s.log.takeCommitted(s.config.maxBatchBytes, 1024) : [],
       reads: s.readsDone,
     }
     s.received = undefined
@@ -203,6 +203,11 @@ export class Raft {
     if (meta.index <= (s.snapshot?.index ?? 0)) return
     s.snapshot = meta
     s.log.compact(s.log.tailBefore(meta.index, tailEntries, tailBytes))
+  }
+
+  /** Not while a batch is still being applied: who applies slowly must not be handed the whole log. */
+  #mayApply(): boolean {
+    return this.state.log.hasCommitted(this.state.config.maxBatchBytes)
   }
 
   #propose(kind: 'normal' | 'config', data: Uint8Array): ProposeOutcome {

@@ -20,9 +20,9 @@ export interface ForwardsDeps {
   readonly state: RaftState
   readonly enabled: boolean
   readonly maxEntryBytes: number
-  propose(data: Uint8Array): ProposeOutcome
-  send(message: Message): void
-  refused(refusal: Refusal): void
+  readonly propose: (data: Uint8Array) => ProposeOutcome
+  readonly send: (message: Message) => void
+  readonly refused: (refusal: Refusal) => void
 }
 
 /**

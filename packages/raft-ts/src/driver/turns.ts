@@ -1,7 +1,7 @@
 import type { Raft, Ready } from '../core/raft.ts'
 import { RaftError } from '../errors.ts'
 import type { Settings } from '../options.ts'
-import type { Entry, Message } from '../types.ts'
+import { type Entry, entryBytes, type Message } from '../types.ts'
 import { DiskWatch } from './disk-watch.ts'
 import type { Leadership } from './leadership.ts'
 import type { Loop } from './loop.ts'
@@ -14,6 +14,7 @@ import type { Writer } from './writer.ts'
 
 /** Applied in one turn before others get theirs: heartbeats must leave while a long log is replayed. */
 const MAX_APPLY_PER_TURN = 4096
+const MAX_APPLY_BYTES_PER_TURN = 4 * 1024 * 1024
 const TICKS_PER_HEARTBEAT = 5
 
 export interface TurnParts {
@@ -55,14 +56,16 @@ export class Turns {
     this.noteTime()
     reads.poll(loop.nowMs)
     let applied = 0
+    let appliedBytes = 0
     for (let ready = raft.ready(); ready !== undefined; ready = raft.ready()) {
       this.transmit(ready.messages)
       writer.push(ready)
       for (const read of ready.reads) reads.answered(read.context, read.index)
       this.#apply(ready.committed)
       applied += ready.committed.length
+      for (const entry of ready.committed) appliedBytes += entryBytes(entry)
       if (loop.isStopped()) return
-      if (applied > MAX_APPLY_PER_TURN) {
+      if (applied > MAX_APPLY_PER_TURN || appliedBytes > MAX_APPLY_BYTES_PER_TURN) {
         loop.once('turn', 0, () => loop.schedule())
         break
       }
