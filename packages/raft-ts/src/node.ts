@@ -23,6 +23,7 @@ import type { RaftFs } from './fs.ts'
 import { type RaftNodeOptions, type RaftStatus, type Settings, withDefaults } from './options.ts'
 import type { Member, Message } from './types.ts'
 
+/** One member of a cluster, with its disk. Opened by `RaftNode.open`, ended by `stop` or `kill`. */
 export class RaftNode {
   readonly #settings: Settings
   readonly #raft: Raft

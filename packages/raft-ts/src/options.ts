@@ -3,6 +3,7 @@ import { RaftError } from './errors.ts'
 import type { Encryption, RaftFs } from './fs.ts'
 import type { Joint, Member, Message, Role } from './types.ts'
 
+/** Time as the node sees it. */
 export interface RaftClock {
   /** Milliseconds since an arbitrary origin; never goes back. */
   monotonic(): number
@@ -10,6 +11,7 @@ export interface RaftClock {
   after(delayMs: number, fn: () => void): () => void
 }
 
+/** What the log is for. An exception from any of these ends the node: members would come to different states. */
 export interface StateMachine {
   /** Called in order with committed normal entries (never empty ones or config ones). The return values, one an entry, are handed to the proposers. */
   apply(
@@ -25,12 +27,14 @@ export interface StateMachine {
   restore(snapshot: Uint8Array, index: number): void
 }
 
+/** Where the node says what an operator should know. */
 export interface RaftLogger {
   info(message: string, fields?: object): void
   warn(message: string, fields?: object): void
   error(message: string, fields?: object): void
 }
 
+/** Called as things happen; each must be cheap and must not throw. */
 export interface RaftMetrics {
   fsync?(seconds: number): void
   written?(bytes: number): void
@@ -45,6 +49,7 @@ export interface RaftMetrics {
   refused?(reason: RefusalReason): void
 }
 
+/** Times in milliseconds, sizes in bytes. */
 export interface RaftNodeOptions {
   /** Random, below 2^53, never used before in this cluster, not 0. */
   readonly id: number
@@ -116,6 +121,7 @@ export interface RaftNodeOptions {
   readonly metrics?: RaftMetrics
 }
 
+/** What a leader knows of another member. */
 export interface PeerStatus {
   readonly id: number
   readonly matchIndex: number
@@ -124,6 +130,7 @@ export interface PeerStatus {
   readonly state: 'probe' | 'replicate' | 'snapshot'
 }
 
+/** What a member knows of itself and its cluster at the moment. */
 export interface RaftStatus {
   readonly id: number
   readonly term: number
@@ -152,6 +159,7 @@ export type Settings = Required<Omit<RaftNodeOptions, Optional>> &
 const KIB = 1024
 const MIB = 1024 * KIB
 
+/** @throws RaftError `Refused` for options that contradict each other */
 export function withDefaults(options: RaftNodeOptions): Settings {
   const snapshotEntries = options.snapshotEntries ?? 10_000
   return {

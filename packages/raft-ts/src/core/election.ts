@@ -45,6 +45,7 @@ export function ownVoteDurable(s: RaftState): void {
   tally(s)
 }
 
+/** raft.pdf §5.2, §5.4.1: one vote a term, and only for a log that is as far as ours. A pre-vote binds nobody. */
 export function onVoteRequest(s: RaftState, m: VoteRequest): void {
   learnCommit(s, m)
   const pre = m.type === 'preVote'
@@ -70,6 +71,7 @@ export function rejectVote(s: RaftState, m: VoteRequest): void {
   s.send({ type, to: m.from, reject: true, ...commitFact(s) })
 }
 
+/** The first answer of a voter counts; a granted pre-vote only for the attempt it was asked for. */
 export function onVoteResponse(s: RaftState, m: VoteResponse): void {
   learnCommit(s, m)
   const expected = s.role === 'precandidate' ? 'preVoteResponse' : 'voteResponse'

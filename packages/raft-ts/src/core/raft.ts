@@ -45,10 +45,18 @@ export interface Ready {
   readonly reads: readonly Read[]
 }
 
+/**
+ * Where the entry is in the log, or why nothing was appended: `transferring` while the leadership is being handed over, `full` beyond
+ * `maxUncommittedBytes`, `pending` while another change of membership is not applied.
+ */
 export type ProposeOutcome =
   | { readonly index: number; readonly term: number }
   | { readonly refused: 'notLeader' | 'transferring' | 'full' | 'pending' }
 
+/**
+ * One member's protocol. Feed it messages, elapsed time and proposals, do what its `Ready`s say, and report back with `written` and
+ * `applied`. Every method is synchronous; what it throws is a broken invariant, and the process must end.
+ */
 export class Raft {
   readonly state: RaftState
 

@@ -1,5 +1,6 @@
 import { type Electorate, hasJointQuorum } from './quorum.ts'
 
+/** `from` may serve read `context` once it has applied `index`. */
 export interface Read {
   readonly from: number
   readonly context: number

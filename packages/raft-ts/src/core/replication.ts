@@ -5,6 +5,7 @@ import { hasJointQuorum, jointIndex } from './quorum.ts'
 import type { Read } from './read-only.ts'
 import type { RaftState } from './state.ts'
 
+/** raft.pdf §5.3: nothing is known of the others' logs but that they may reach as far as ours. */
 export function becomeLeader(s: RaftState): void {
   s.reset(s.term)
   s.role = 'leader'
@@ -57,6 +58,9 @@ function sendSnapshot(s: RaftState, to: number, p: Progress): false {
   return false
 }
 
+/**
+ * Shows everybody that we lead (raft.pdf §5.2), and asks them to confirm it for the reads and the lease that wait.
+ */
 export function heartbeat(s: RaftState): void {
   const round = s.leaseMs > 0 ? s.reads.open() : s.reads.newest
   if (s.leaseMs > 0) s.lease.sent(round, s.clockMs)
@@ -72,6 +76,7 @@ export function heartbeat(s: RaftState): void {
   }
 }
 
+/** raft.pdf §5.3: an acknowledged entry may be committed, a refusal names where to look for agreement. */
 export function onAppendResponse(s: RaftState, m: AppendResponse): void {
   const p = s.progress.get(m.from)
   if (p === undefined) return
@@ -90,6 +95,7 @@ export function onAppendResponse(s: RaftState, m: AppendResponse): void {
   maybeHandOver(s)
 }
 
+/** The member lives: it gets what it lacks, and has confirmed our leadership up to this round. */
 export function onHeartbeatResponse(s: RaftState, m: HeartbeatResponse): void {
   const p = s.progress.get(m.from)
   if (p === undefined) return
@@ -146,6 +152,7 @@ export function startRead(s: RaftState, from: number, context: number): boolean 
   return true
 }
 
+/** Reads of our own go to the next `Ready`, others back to whoever asked. */
 export function answerReads(s: RaftState, reads: readonly Read[]): void {
   for (const read of reads) {
     if (read.from === s.id) s.readsDone.push(read)

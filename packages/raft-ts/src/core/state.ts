@@ -7,6 +7,7 @@ import { Progress } from './progress.ts'
 import type { Electorate } from './quorum.ts'
 import { type Read, ReadOnly } from './read-only.ts'
 
+/** What the core has to know. Times in milliseconds, sizes in bytes. */
 export interface CoreConfig {
   readonly id: number
   readonly heartbeatMs: number

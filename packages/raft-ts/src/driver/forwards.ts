@@ -16,6 +16,7 @@ interface Asked {
   readonly reject: (error: RaftError) => void
 }
 
+/** The core it proposes to and the ways out. */
 export interface ForwardsDeps {
   readonly state: RaftState
   readonly enabled: boolean

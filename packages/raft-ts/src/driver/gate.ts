@@ -22,6 +22,7 @@ export type RefusalReason =
   | 'snapshot'
   | 'stranger'
 
+/** `detail` names what came, from whom, and what would have been right. */
 export interface Refusal {
   readonly reason: RefusalReason
   readonly detail: string

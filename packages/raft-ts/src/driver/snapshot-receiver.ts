@@ -1,6 +1,7 @@
 import { createHash, type Hash } from 'node:crypto'
 import type { SnapshotChunk } from '../types.ts'
 
+/** What to answer to a chunk, and what has become of the snapshot. */
 export interface Accepted {
   /** How many bytes are here without a gap. */
   readonly offset: number

@@ -17,6 +17,7 @@ const WINDOW_CHUNKS = 4
 /** Retries without any progress before a transfer is given up. */
 const MAX_SILENT_RETRIES = 10
 
+/** Sizes in bytes, times in milliseconds. */
 export interface SnapshotSenderDeps {
   readonly chunkBytes: number
   readonly retryMs: number

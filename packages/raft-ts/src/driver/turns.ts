@@ -17,6 +17,7 @@ const MAX_APPLY_PER_TURN = 4096
 const MAX_APPLY_BYTES_PER_TURN = 4 * 1024 * 1024
 const TICKS_PER_HEARTBEAT = 5
 
+/** What a turn puts to work. */
 export interface TurnParts {
   readonly settings: Settings
   readonly raft: Raft
