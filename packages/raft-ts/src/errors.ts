@@ -1,3 +1,4 @@
+/** What a caller can tell apart; see `RaftError`. */
 export type RaftErrorCode =
   | 'NotLeader'
   | 'ProposalDropped'

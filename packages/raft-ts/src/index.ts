@@ -1,6 +1,7 @@
 export { decodeMessage, encodeMessage, MAX_MESSAGE_BYTES } from './codec/message.ts'
 export type { MemberChange } from './core/membership.ts'
 export { RaftError, type RaftErrorCode, WalCorruptError, WalVersionError } from './errors.ts'
+export type { RefusalReason } from './driver/gate.ts'
 export type { Encryption, RaftFile, RaftFs } from './fs.ts'
 export { RaftNode } from './node.ts'
 export { nodeFs } from './node-fs.ts'

@@ -1,9 +1,12 @@
 // What a caller holds: the life of a member, and its calls handed to the parts in driver/ that answer them.
 import { refuseRemoved } from './core/fence.ts'
+import { decodeMessage, encodeMessage } from './codec/message.ts'
 import { RaftLog } from './core/log.ts'
 import { type MemberChange, NOBODY } from './core/membership.ts'
 import { Raft } from './core/raft.ts'
 import { Contacts } from './driver/contacts.ts'
+import { Forwards } from './driver/forwards.ts'
+import { refusalOf } from './driver/gate.ts'
 import { Leadership } from './driver/leadership.ts'
 import { Loop } from './driver/loop.ts'
 import { changeOf, MemberChanges } from './driver/member-changes.ts'
@@ -11,6 +14,7 @@ import { hasState, openStorage, type Opened } from './driver/open.ts'
 import { OwnSnapshots } from './driver/own-snapshots.ts'
 import { Proposals } from './driver/proposals.ts'
 import { Reads } from './driver/reads.ts'
+import { Refusals } from './driver/refusals.ts'
 import { Reporter, statusOf } from './driver/reporter.ts'
 import { SnapshotExchange } from './driver/snapshot-exchange.ts'
 import { Turns } from './driver/turns.ts'
@@ -20,6 +24,7 @@ import type { RaftFs } from './fs.ts'
 import { type RaftNodeOptions, type RaftStatus, type Settings, withDefaults } from './options.ts'
 import type { Member, Message } from './types.ts'
 
+/** One member of a cluster, with its disk. Opened by `RaftNode.open`, ended by `stop` or `kill`. */
 export class RaftNode {
   readonly #settings: Settings
   readonly #raft: Raft
@@ -27,9 +32,11 @@ export class RaftNode {
   readonly #loop: Loop
   readonly #contacts: Contacts
   readonly #leadership: Leadership
+  readonly #forwards: Forwards
   readonly #proposals: Proposals
   readonly #changes: MemberChanges
   readonly #reads: Reads
+  readonly #refusals: Refusals
   readonly #exchange: SnapshotExchange
   readonly #snapshots: OwnSnapshots
   readonly #writer: Writer
@@ -41,11 +48,20 @@ export class RaftNode {
     const loop = new Loop(settings, () => this.#turns.run(), fatal)
     const contacts = new Contacts(settings.id, settings.electionTimeoutMs, () => loop.nowMs)
     const leadership = new Leadership(settings, raft, loop, contacts)
-    const proposals = new Proposals(settings, raft, loop, leadership)
+    const refusals = new Refusals(settings)
     const firstContext = Math.floor(settings.random() * 2 ** 40)
+    const forwards = new Forwards(firstContext, {
+      state: raft.state,
+      enabled: settings.forwardProposals,
+      maxEntryBytes: settings.maxEntryBytes,
+      propose: data => raft.propose(data),
+      send: message => this.#turns.transmit([message]),
+      refused: refusal => refusals.note(refusal),
+    })
+    const proposals = new Proposals(settings, raft, loop, leadership, forwards)
     const reads = new Reads(firstContext, 2 * settings.heartbeatMs, c => raft.readIndex(c))
     const { wal, store } = storage
-    const exchange = new SnapshotExchange(settings, raft, loop, store, messages =>
+    const exchange = new SnapshotExchange(settings, raft, loop, store, refusals, messages =>
       this.#turns.transmit(messages),
     )
     const snapshots = new OwnSnapshots(settings, raft, loop, storage, fatal)
@@ -58,9 +74,11 @@ export class RaftNode {
     this.#loop = loop
     this.#contacts = contacts
     this.#leadership = leadership
+    this.#forwards = forwards
     this.#proposals = proposals
     this.#changes = new MemberChanges(raft, loop, contacts, leadership, proposals)
     this.#reads = reads
+    this.#refusals = refusals
     this.#exchange = exchange
     this.#snapshots = snapshots
     this.#writer = writer
@@ -98,16 +116,50 @@ export class RaftNode {
     return hasState(fs, dir)
   }
 
-  /** A message from a peer. Messages for others, and of the stopped, are ignored. */
+  /** A message as bytes for the wire, with this cluster's id. @throws RaftError `TooLarge` */
+  encode(message: Message): Uint8Array {
+    return encodeMessage(message, this.#settings.clusterId)
+  }
+
+  /**
+   * A message from a peer as `encode` made it.
+   *
+   * @throws RaftError `Corrupt`, `TooLarge`, or `Refused` when it is of another cluster. It is counted and nothing has changed;
+   * close the connection it came by
+   */
+  receive(bytes: Uint8Array): void {
+    let message: Message
+    try {
+      message = decodeMessage(bytes, this.#settings.clusterId)
+    } catch (error) {
+      const wrong = error instanceof RaftError && error.code === 'Refused'
+      this.#refusals.note({ reason: wrong ? 'cluster' : 'malformed', detail: String(error) })
+      throw error
+    }
+    this.step(message)
+  }
+
+  /**
+   * A message from a peer. Messages for others, and of the stopped, are ignored. What no honest member could have sent is
+   * refused: counted and logged with the reason, see `RefusalReason`.
+   */
   step(message: Message): void {
     if (this.#loop.isStopped()) return
     this.#settings.metrics?.message?.('received', message.type)
     if (message.to !== this.#settings.id) return
+    const refusal = refusalOf(this.#raft.state, message, this.#settings)
+    if (refusal !== undefined) {
+      this.#refusals.note(refusal)
+      return
+    }
     this.#contacts.heard(message.from)
+    this.#turns.noteTime()
     this.#loop.guard(() => {
       if (refuseRemoved(this.#raft.state, message)) return
       if (message.type === 'snapshotChunk') this.#exchange.onChunk(message)
       else if (message.type === 'snapshotChunkResponse') this.#exchange.onResponse(message)
+      else if (message.type === 'forward') this.#forwards.onRequest(message)
+      else if (message.type === 'forwardResponse') this.#forwards.onResponse(message)
       else if (message.type !== 'snapshot') this.#raft.step(message)
     })
     this.#loop.schedule()
@@ -126,7 +178,8 @@ export class RaftNode {
   }
 
   /**
-   * Appends an entry, if this node leads, and waits until the local state machine has applied it.
+   * Appends an entry, if this node leads, and waits until the local state machine has applied it. With `forwardProposals` a
+   * follower has its leader append it; one that is not answered is `OutcomeUnknown`.
    *
    * @param options.timeoutMs default `defaultTimeoutMs`; after it the entry may still commit
    * @throws RaftError `NotLeader`, `ProposalDropped`, `TooLarge`, `Stopped`: not appended. `OutcomeUnknown`, `Timeout`: it may commit

@@ -1,6 +1,9 @@
+import type { RefusalReason } from './driver/gate.ts'
+import { RaftError } from './errors.ts'
 import type { Encryption, RaftFs } from './fs.ts'
 import type { Joint, Member, Message, Role } from './types.ts'
 
+/** Time as the node sees it. */
 export interface RaftClock {
   /** Milliseconds since an arbitrary origin; never goes back. */
   monotonic(): number
@@ -8,6 +11,7 @@ export interface RaftClock {
   after(delayMs: number, fn: () => void): () => void
 }
 
+/** What the log is for. An exception from any of these ends the node: members would come to different states. */
 export interface StateMachine {
   /** Called in order with committed normal entries (never empty ones or config ones). The return values, one an entry, are handed to the proposers. */
   apply(
@@ -23,12 +27,14 @@ export interface StateMachine {
   restore(snapshot: Uint8Array, index: number): void
 }
 
+/** Where the node says what an operator should know. */
 export interface RaftLogger {
   info(message: string, fields?: object): void
   warn(message: string, fields?: object): void
   error(message: string, fields?: object): void
 }
 
+/** Called as things happen; each must be cheap and must not throw. */
 export interface RaftMetrics {
   fsync?(seconds: number): void
   written?(bytes: number): void
@@ -37,11 +43,18 @@ export interface RaftMetrics {
   tickLag?(seconds: number): void
   applied?(entries: number, seconds: number): void
   snapshot?(direction: 'taken' | 'installed', bytes: number): void
+  /** This leader's disk has written nothing for so long, and it gives up the leadership. */
+  diskStalled?(seconds: number): void
+  /** Something that came in was refused; nothing has changed. */
+  refused?(reason: RefusalReason): void
 }
 
+/** Times in milliseconds, sizes in bytes. */
 export interface RaftNodeOptions {
   /** Random, below 2^53, never used before in this cluster, not 0. */
   readonly id: number
+  /** Goes with every message of `encode`; what `receive` gets must name the same. Default: none, and none is looked for. */
+  readonly clusterId?: string
   /** This member's own directory; nobody else writes there. */
   readonly dir: string
   readonly fs: RaftFs
@@ -60,6 +73,19 @@ export interface RaftNodeOptions {
   readonly preVote?: boolean
   /** A leader without a majority steps down, and followers stick to a live leader. Default true. */
   readonly checkQuorum?: boolean
+  /**
+   * A leader answers reads without asking a majority while its lease holds (raft thesis §6.4.1). It rests on clocks: a host
+   * whose clock stands still while others' go on, as in a suspended virtual machine, may serve a stale read. Needs
+   * `checkQuorum`, alike on every member; a broken connection no longer shortens failover. Default false: ReadIndex.
+   */
+  readonly leaseReads?: boolean
+  /**
+   * A follower sends proposals on to the leader, which takes them only if it has this option too. Default false: `propose`
+   * rejects with `NotLeader`.
+   */
+  readonly forwardProposals?: boolean
+  /** How much faster one member's clock may run than another's, for leases. Default 0.1, a tenth. */
+  readonly maxClockDrift?: number
   /** Entries applied between two snapshots. Default 10,000. */
   readonly snapshotEntries?: number
   /** A snapshot is also taken when the log in memory exceeds this. Default 64 MiB. */
@@ -95,6 +121,7 @@ export interface RaftNodeOptions {
   readonly metrics?: RaftMetrics
 }
 
+/** What a leader knows of another member. */
 export interface PeerStatus {
   readonly id: number
   readonly matchIndex: number
@@ -103,6 +130,7 @@ export interface PeerStatus {
   readonly state: 'probe' | 'replicate' | 'snapshot'
 }
 
+/** What a member knows of itself and its cluster at the moment. */
 export interface RaftStatus {
   readonly id: number
   readonly term: number
@@ -124,13 +152,16 @@ export interface RaftStatus {
   readonly removed: boolean
 }
 
+type Optional = 'clusterId' | 'log' | 'encrypt' | 'onChange' | 'metrics'
+
 /** Options with every default filled in. */
-export type Settings = Required<Omit<RaftNodeOptions, 'log' | 'encrypt' | 'onChange' | 'metrics'>> &
-  Pick<RaftNodeOptions, 'log' | 'encrypt' | 'onChange' | 'metrics'>
+export type Settings = Required<Omit<RaftNodeOptions, Optional>> &
+  Pick<RaftNodeOptions, Optional> & { readonly leaseMs: number }
 
 const KIB = 1024
 const MIB = 1024 * KIB
 
+/** @throws RaftError `Refused` for options that contradict each other */
 export function withDefaults(options: RaftNodeOptions): Settings {
   const snapshotEntries = options.snapshotEntries ?? 10_000
   return {
@@ -138,6 +169,9 @@ export function withDefaults(options: RaftNodeOptions): Settings {
     electionTimeoutMs: 1000,
     preVote: true,
     checkQuorum: true,
+    leaseReads: false,
+    forwardProposals: false,
+    maxClockDrift: 0.1,
     snapshotLogBytes: 64 * MIB,
     snapshotTailEntries: Math.floor(snapshotEntries / 2),
     maxSnapshotBytes: 1024 * MIB,
@@ -152,8 +186,23 @@ export function withDefaults(options: RaftNodeOptions): Settings {
     defaultTimeoutMs: 10_000,
     ...options,
     snapshotEntries,
+    leaseMs: leaseMsOf(options),
     send: messages => options.send(messages),
     onFatal: error => options.onFatal(error),
     ...(options.onChange && { onChange: (status: RaftStatus) => options.onChange?.(status) }),
   }
+}
+
+/** @throws RaftError `Refused` for a lease that nothing vouches for */
+function leaseMsOf(options: RaftNodeOptions): number {
+  if (options.leaseReads !== true) return 0
+  const drift = options.maxClockDrift ?? 0.1
+  if (options.checkQuorum === false)
+    throw new RaftError(
+      'Refused',
+      'leaseReads needs checkQuorum: without it members grant votes while a leader lives',
+    )
+  if (!(drift >= 0))
+    throw new RaftError('Refused', `maxClockDrift is ${drift}; a share of 0 or more is needed`)
+  return (options.electionTimeoutMs ?? 1000) / (1 + drift)
 }

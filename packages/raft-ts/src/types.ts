@@ -1,5 +1,6 @@
 /** The nouns of Raft as plain data. Ids, terms and indexes are integers below 2^53; id 0 means "nobody". */
 
+/** One of a cluster. */
 export interface Member {
   readonly id: number
   /** Opaque to Raft: whatever the transport needs to reach the member. */
@@ -30,8 +31,10 @@ export interface Joint {
   readonly autoLeave: boolean
 }
 
+/** `empty` opens a term, `normal` is the state machine's, `config` changes the membership. */
 export type EntryKind = 'empty' | 'normal' | 'config'
 
+/** One place of the log (raft.pdf figure 2). `data` is opaque to Raft unless the kind is `config`. */
 export interface Entry {
   readonly index: number
   readonly term: number
@@ -46,12 +49,14 @@ export interface HardState {
   readonly commit: number
 }
 
+/** The last entry that a snapshot covers, and the membership as of it. */
 export interface SnapshotMeta {
   readonly index: number
   readonly term: number
   readonly membership: Membership
 }
 
+/** The state machine's own bytes, and where they belong. */
 export interface Snapshot {
   readonly meta: SnapshotMeta
   readonly data: Uint8Array
@@ -72,6 +77,7 @@ interface CommitFact {
   readonly commitTerm: number
 }
 
+/** raft.pdf §5.2; `preVote` asks in advance, with the term it would raise to (raft thesis §9.6). */
 export interface VoteRequest extends Envelope, CommitFact {
   readonly type: 'vote' | 'preVote'
   readonly lastIndex: number
@@ -80,11 +86,13 @@ export interface VoteRequest extends Envelope, CommitFact {
   readonly transfer: boolean
 }
 
+/** A granted answer has the term that was asked for, a rejection our own. */
 export interface VoteResponse extends Envelope, CommitFact {
   readonly type: 'voteResponse' | 'preVoteResponse'
   readonly reject: boolean
 }
 
+/** raft.pdf §5.3: entries that follow `prevIndex` of `prevTerm`. */
 export interface AppendRequest extends Envelope {
   readonly type: 'append'
   readonly prevIndex: number
@@ -93,6 +101,7 @@ export interface AppendRequest extends Envelope {
   readonly entries: readonly Entry[]
 }
 
+/** What the follower's disk holds, or where the logs may agree. */
 export interface AppendResponse extends Envelope {
   readonly type: 'appendResponse'
   /** Last index known to match; on rejection the `prevIndex` that was refused. */
@@ -103,6 +112,7 @@ export interface AppendResponse extends Envelope {
   readonly hintTerm: number
 }
 
+/** raft.pdf §5.2. Carries no entries: appends are sent when there are any. */
 export interface Heartbeat extends Envelope {
   readonly type: 'heartbeat'
   readonly commit: number
@@ -110,6 +120,7 @@ export interface Heartbeat extends Envelope {
   readonly round: number
 }
 
+/** `round` is that of the heartbeat. */
 export interface HeartbeatResponse extends Envelope {
   readonly type: 'heartbeatResponse'
   readonly round: number
@@ -121,14 +132,18 @@ export interface InstallSnapshot extends Envelope {
   readonly snapshot: Snapshot
 }
 
+/** `data` at `offset` of the `total` bytes of the snapshot that ends at `index`. */
 export interface SnapshotChunk extends Envelope {
   readonly type: 'snapshotChunk'
   readonly index: number
   readonly offset: number
   readonly total: number
   readonly data: Uint8Array
+  /** On the last chunk: SHA-256 of all of them together, 32 bytes. Without it the snapshot is refused. */
+  readonly hash?: Uint8Array
 }
 
+/** Asks for what follows `offset`. */
 export interface SnapshotChunkResponse extends Envelope {
   readonly type: 'snapshotChunkResponse'
   readonly index: number
@@ -136,15 +151,18 @@ export interface SnapshotChunkResponse extends Envelope {
   readonly offset: number
 }
 
+/** Campaign at once (raft thesis §3.10). */
 export interface TimeoutNow extends Envelope {
   readonly type: 'timeoutNow'
 }
 
+/** A follower's read (raft thesis §6.4); `context` is its own number for it. */
 export interface ReadIndexRequest extends Envelope {
   readonly type: 'readIndex'
   readonly context: number
 }
 
+/** The read may be served once `index` is applied. */
 export interface ReadIndexResponse extends Envelope {
   readonly type: 'readIndexResponse'
   readonly context: number
@@ -156,6 +174,35 @@ export interface RemovedNotice extends Envelope {
   readonly type: 'removed'
 }
 
+/** A follower's proposal, for the leader of `term`. Sent once. */
+export interface ForwardRequest extends Envelope {
+  readonly type: 'forward'
+  /** The sender's own number for it. */
+  readonly id: number
+  readonly data: Uint8Array
+}
+
+/** Why a forwarded proposal was not appended; `none` when it was. */
+export type ForwardRefusal =
+  | 'none'
+  | 'notLeader'
+  | 'transferring'
+  | 'full'
+  | 'pending'
+  | 'tooLarge'
+  | 'stranger'
+  | 'off'
+
+/** Where the proposal is, or why it is nowhere. */
+export interface ForwardResponse extends Envelope {
+  readonly type: 'forwardResponse'
+  readonly id: number
+  /** Where the entry of this term is in the leader's log, 0 when refused. */
+  readonly index: number
+  readonly refused: ForwardRefusal
+}
+
+/** All that members say to each other. */
 export type Message =
   | VoteRequest
   | VoteResponse
@@ -170,7 +217,10 @@ export type Message =
   | ReadIndexRequest
   | ReadIndexResponse
   | RemovedNotice
+  | ForwardRequest
+  | ForwardResponse
 
+/** `precandidate` asks whether it could win; `learner` is a follower without a vote. */
 export type Role = 'leader' | 'candidate' | 'precandidate' | 'follower' | 'learner'
 
 /** What an entry costs in memory and on the wire, near enough for limits. */

@@ -1,78 +1,11 @@
 // Goal: what RaftNode promises its callers. Method: a few nodes on virtual time and disks; faults where a promise needs one.
 import t from 'tap'
-import {
-  MemoryFs,
-  type Member,
-  type Message,
-  RaftNode,
-  type RaftNodeOptions,
-  VirtualClock,
-} from '../src/index.ts'
+import { MemoryFs, type Member, RaftNode, type RaftNodeOptions } from '../src/index.ts'
+import { withDefaults } from '../src/options.ts'
 import { readLog } from '../src/wal/recovery.ts'
 import { SnapshotStore } from '../src/wal/snapshot-store.ts'
+import { bytes, Cluster } from './cluster.ts'
 import { Machine } from './sim/machine.ts'
-
-const bytes = (text: string): Uint8Array => new TextEncoder().encode(text)
-
-class Cluster {
-  readonly clock = new VirtualClock()
-  readonly nodes = new Map<number, RaftNode>()
-  readonly machines = new Map<number, Machine>()
-  readonly disks = new Map<number, MemoryFs>()
-  readonly fatal: Error[] = []
-  drop: (m: Message) => boolean = () => false
-
-  async open(
-    id: number,
-    bootstrap?: readonly Member[],
-    options: Partial<RaftNodeOptions> = {},
-  ): Promise<RaftNode> {
-    const disk = this.disks.get(id) ?? new MemoryFs()
-    const machine = new Machine()
-    this.disks.set(id, disk)
-    this.machines.set(id, machine)
-    const node = await RaftNode.open(
-      {
-        id,
-        dir: 'data',
-        fs: disk.mount(),
-        clock: this.clock,
-        random: () => 0.1 + id / 10,
-        stateMachine: machine,
-        send: messages => {
-          for (const m of messages)
-            if (!this.drop(m)) this.clock.after(1, () => this.nodes.get(m.to)?.step(m))
-        },
-        onFatal: error => this.fatal.push(error),
-        ...options,
-      },
-      bootstrap ? { bootstrap } : {},
-    )
-    this.nodes.set(id, node)
-    return node
-  }
-
-  async start(ids: readonly number[], options: Partial<RaftNodeOptions> = {}): Promise<RaftNode> {
-    const members = ids.map(id => ({ id, address: `host-${id}`, learner: false }))
-    for (const id of ids) await this.open(id, members, options)
-    await this.pass(20)
-    const [first] = this.nodes.values()
-    first?.campaign()
-    await this.pass(50)
-    return first as RaftNode
-  }
-
-  pass(ms: number): Promise<void> {
-    return this.clock.advance(ms)
-  }
-
-  /** Lets time pass while a promise is open. */
-  async during<T>(promise: Promise<T>, ms = 3000): Promise<T> {
-    promise.catch(() => undefined)
-    await this.pass(ms)
-    return promise
-  }
-}
 
 t.test('proposals resolve with the state machine’s answer, many in one record', async t => {
   const c = new Cluster()
@@ -398,3 +331,57 @@ t.test(
     t.equal(lines.length, 4)
   },
 )
+
+t.test('lease reads', async t => {
+  t.throws(
+    () => withDefaults({ ...({} as RaftNodeOptions), leaseReads: true, checkQuorum: false }),
+    { code: 'Refused', message: /needs checkQuorum/ },
+  )
+  const c = new Cluster()
+  await c.start([1, 2, 3], { leaseReads: true })
+  await c.pass(3000)
+  const leads = [...c.nodes.values()].find(node => node.status().role === 'leader') as RaftNode
+  await c.during(leads.propose(bytes('a')), 100)
+  c.drop = () => true
+  await c.during(leads.readIndex(), 2)
+  // The process is held up for long: messages and timers wait, the clock does not.
+  c.stalledMs += 950
+  await t.rejects(c.during(leads.readIndex({ timeoutMs: 50 }), 100), { code: 'Timeout' })
+})
+
+t.test('a leader whose own disk stalls gives up the leadership', async t => {
+  const c = new Cluster()
+  let stalled = false
+  let free: () => void = () => {}
+  const until = new Promise<void>(resolve => {
+    free = resolve
+  })
+  const disk = new MemoryFs({
+    before: operation => (stalled && operation === 'sync' ? until : undefined),
+  })
+  c.disks.set(1, disk)
+  const warned: string[] = []
+  const seconds: number[] = []
+  const leader = await c.start([1, 2, 3], {
+    log: { info: () => {}, warn: text => warned.push(text), error: () => {} },
+    metrics: { diskStalled: s => seconds.push(s) },
+  })
+  stalled = true
+  await c.pass(3000)
+  t.equal(leader.status().role, 'leader', 'it has nothing to write')
+  const lost = leader.propose(bytes('a'))
+  lost.catch(() => undefined)
+  await c.pass(900)
+  t.equal(leader.status().role, 'leader')
+  t.equal(leader.status().commitIndex, leader.status().lastIndex, 'the others have it')
+  await c.pass(300)
+  t.strictSame(warned, ['the disk stalls; handing over the leadership'])
+  t.ok((seconds[0] ?? 0) >= 1)
+  const next = [2, 3].map(id => c.nodes.get(id)).find(node => node?.status().role === 'leader')
+  t.ok(next, 'another leads')
+  await t.rejects(lost, { code: 'OutcomeUnknown' })
+  await c.during(next?.propose(bytes('b')) ?? Promise.reject(new Error('none')), 100)
+  free()
+  await c.pass(1000)
+  t.strictSame(c.machines.get(1)?.texts, ['a', 'b'], 'and follows when its disk is back')
+})

@@ -7,6 +7,7 @@ import t from 'tap'
 t.test('the example with three nodes', async t => {
   const readme = await readFile(new URL('../README.md', import.meta.url), 'utf8')
   const code = /```ts\n([\s\S]*?)```/.exec(readme)?.[1] ?? ''
+  t.ok(code.split('\n').filter(line => line.trim() !== '').length <= 50, 'readable at a glance')
   const dir = t.testdir({ 'example.mts': code, data: {} })
   const run = async (): Promise<string> => {
     const args = ['--import=tsx', '--conditions=development', `${dir}/example.mts`, `${dir}/data`]

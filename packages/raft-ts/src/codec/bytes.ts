@@ -136,6 +136,7 @@ export class ByteReader {
   }
 }
 
+/** The one error of bytes that nobody could have written: `RaftError` `Corrupt`. */
 export function malformed(detail: string): RaftError {
   return new RaftError('Corrupt', `malformed raft bytes: ${detail}`)
 }

@@ -19,6 +19,7 @@ export function writeEntry(writer: ByteWriter, entry: Entry): void {
   writer.bytes(entry.data)
 }
 
+/** @throws RaftError `Corrupt` */
 export function readEntry(reader: ByteReader): Entry {
   const index = reader.uint()
   const term = reader.uint()
@@ -27,22 +28,26 @@ export function readEntry(reader: ByteReader): Entry {
   return { index, term, kind, data: reader.bytes() }
 }
 
+/** Term, vote and commit index, in this order. */
 export function writeHardState(writer: ByteWriter, state: HardState): void {
   writer.uint(state.term)
   writer.uint(state.vote)
   writer.uint(state.commit)
 }
 
+/** @throws RaftError `Corrupt` */
 export function readHardState(reader: ByteReader): HardState {
   return { term: reader.uint(), vote: reader.uint(), commit: reader.uint() }
 }
 
+/** A member as a change of membership names it. In a membership its learner byte has more bits. */
 export function writeMember(writer: ByteWriter, member: Member): void {
   writer.uint(member.id)
   writer.byte(member.learner ? 1 : 0)
   writer.string(member.address)
 }
 
+/** @throws RaftError `Corrupt` */
 export function readMember(reader: ByteReader): Member {
   const id = reader.uint()
   const learner = reader.bool()
@@ -56,6 +61,7 @@ const LEAVING = 4
 /** On every outgoing voter alike: the change ends by itself. */
 const AUTO_LEAVE = 8
 
+/** Who belongs, who once belonged, and of a joint change who is in the old half. */
 export function writeMembership(writer: ByteWriter, membership: Membership): void {
   const { joint } = membership
   writer.uint(membership.members.length)
@@ -68,6 +74,7 @@ export function writeMembership(writer: ByteWriter, membership: Membership): voi
   for (const id of membership.removed) writer.uint(id)
 }
 
+/** @throws RaftError `Corrupt`, also for flags that contradict each other */
 export function readMembership(reader: ByteReader): Membership {
   const read = Array.from({ length: reader.count(3) }, () => ({
     id: reader.uint(),
@@ -97,16 +104,19 @@ function jointBits({ outgoing, leaving, autoLeave }: Joint, id: number): number 
   return OUTGOING | (leaving.includes(id) ? LEAVING : 0) | (autoLeave ? AUTO_LEAVE : 0)
 }
 
+/** Where a snapshot ends and who belonged there. */
 export function writeSnapshotMeta(writer: ByteWriter, meta: SnapshotMeta): void {
   writer.uint(meta.index)
   writer.uint(meta.term)
   writeMembership(writer, meta.membership)
 }
 
+/** @throws RaftError `Corrupt` */
 export function readSnapshotMeta(reader: ByteReader): SnapshotMeta {
   return { index: reader.uint(), term: reader.uint(), membership: readMembership(reader) }
 }
 
+/** A writer that has room for these entries, so that it does not grow by doubling. */
 export function writerFor(entries: readonly Entry[]): ByteWriter {
   let bytes = 64
   for (const entry of entries) bytes += entry.data.length + 24

@@ -1,11 +1,12 @@
-// One byte of version, one of type, then the fields in a fixed order. Both ends check sizes, so a transport may carry
-// the bytes without looking into them.
+// One byte of version, with version 2 the cluster's id, one byte of type, then the fields in a fixed order. Both ends check
+// sizes, so a transport may carry the bytes without looking into them.
 import { RaftError } from '../errors.ts'
-import type { Message } from '../types.ts'
+import type { ForwardRefusal, Message } from '../types.ts'
 import { ByteReader, ByteWriter, malformed } from './bytes.ts'
 import { readEntry, readSnapshotMeta, writeEntry, writerFor, writeSnapshotMeta } from './entry.ts'
 
 const VERSION = 1
+const VERSION_WITH_CLUSTER = 2
 
 /** No message is larger than this on the wire. Appends and snapshot chunks stay far below. */
 export const MAX_MESSAGE_BYTES = 64 * 1024 * 1024
@@ -26,12 +27,29 @@ const TYPES = [
   'readIndex',
   'readIndexResponse',
   'removed',
+  'forward',
+  'forwardResponse',
 ] as const satisfies readonly Message['type'][]
 
-/** @throws RaftError `TooLarge` above `MAX_MESSAGE_BYTES`, `Refused` when a number is no unsigned integer below 2^53 */
-export function encodeMessage(message: Message): Uint8Array {
+const FORWARD_REFUSALS: readonly ForwardRefusal[] = [
+  'none',
+  'notLeader',
+  'transferring',
+  'full',
+  'pending',
+  'tooLarge',
+  'stranger',
+  'off',
+]
+
+/**
+ * @param clusterId goes with the message, so that whoever decodes it can tell that it is for another cluster; not empty
+ * @throws RaftError `TooLarge` above `MAX_MESSAGE_BYTES`, `Refused` when a number is no unsigned integer below 2^53
+ */
+export function encodeMessage(message: Message, clusterId?: string): Uint8Array {
   const writer = message.type === 'append' ? writerFor(message.entries) : new ByteWriter()
-  writer.byte(VERSION)
+  writer.byte(clusterId === undefined ? VERSION : VERSION_WITH_CLUSTER)
+  if (clusterId !== undefined) writer.string(clusterId)
   writer.byte(TYPES.indexOf(message.type))
   writer.uint(message.from)
   writer.uint(message.to)
@@ -45,8 +63,12 @@ export function encodeMessage(message: Message): Uint8Array {
   return writer.finish()
 }
 
-/** @throws RaftError `Corrupt` on anything `encodeMessage` would not have written, `TooLarge` above the limit */
-export function decodeMessage(bytes: Uint8Array): Message {
+/**
+ * @param clusterId when given, the message must name it
+ * @throws RaftError `Corrupt` on anything `encodeMessage` would not have written, `TooLarge` above the limit, `Refused` when
+ * it is of another cluster or names none
+ */
+export function decodeMessage(bytes: Uint8Array, clusterId?: string): Message {
   if (bytes.length > MAX_MESSAGE_BYTES)
     throw new RaftError(
       'TooLarge',
@@ -54,7 +76,11 @@ export function decodeMessage(bytes: Uint8Array): Message {
     )
   const reader = new ByteReader(bytes)
   const version = reader.byte()
-  if (version !== VERSION) throw malformed(`message version ${version}, expected ${VERSION}`)
+  if (version !== VERSION && version !== VERSION_WITH_CLUSTER)
+    throw malformed(
+      `message version ${version}, known are ${VERSION} and ${VERSION_WITH_CLUSTER}; bring both members to the same release`,
+    )
+  checkCluster(version === VERSION_WITH_CLUSTER ? reader.string() : undefined, clusterId)
   const type = TYPES[reader.byte()]
   if (type === undefined) throw malformed('unknown type of message')
   const message = readBody(reader, type, {
@@ -64,6 +90,14 @@ export function decodeMessage(bytes: Uint8Array): Message {
   })
   reader.end()
   return message
+}
+
+function checkCluster(named: string | undefined, own: string | undefined): void {
+  if (own === undefined || named === own) return
+  throw new RaftError(
+    'Refused',
+    `this member belongs to cluster ${own}, the message to ${named ?? 'none'}; remove the sender from one of them`,
+  )
 }
 
 function writeBody(writer: ByteWriter, m: Message): void {
@@ -111,6 +145,7 @@ function writeBody(writer: ByteWriter, m: Message): void {
       writer.uint(m.offset)
       writer.uint(m.total)
       writer.bytes(m.data)
+      writer.bytes(m.hash ?? new Uint8Array(0))
       return
     case 'snapshotChunkResponse':
       writer.uint(m.index)
@@ -122,6 +157,15 @@ function writeBody(writer: ByteWriter, m: Message): void {
     case 'readIndexResponse':
       writer.uint(m.context)
       writer.uint(m.index)
+      return
+    case 'forward':
+      writer.uint(m.id)
+      writer.bytes(m.data)
+      return
+    case 'forwardResponse':
+      writer.uint(m.id)
+      writer.uint(m.index)
+      writer.byte(FORWARD_REFUSALS.indexOf(m.refused))
       return
     case 'timeoutNow':
     case 'removed':
@@ -183,21 +227,32 @@ function readBody(
         ...envelope,
         snapshot: { meta: readSnapshotMeta(reader), data: reader.bytes() },
       }
-    case 'snapshotChunk':
-      return {
-        type,
-        ...envelope,
+    case 'snapshotChunk': {
+      const chunk = {
         index: reader.uint(),
         offset: reader.uint(),
         total: reader.uint(),
         data: reader.bytes(),
       }
+      // The release before had no hash: its snapshots are refused, but with a reason.
+      const hash = reader.remaining > 0 ? reader.bytes() : new Uint8Array(0)
+      return { type, ...envelope, ...chunk, ...(hash.length > 0 && { hash }) }
+    }
     case 'snapshotChunkResponse':
       return { type, ...envelope, index: reader.uint(), offset: reader.uint() }
     case 'readIndex':
       return { type, ...envelope, context: reader.uint() }
     case 'readIndexResponse':
       return { type, ...envelope, context: reader.uint(), index: reader.uint() }
+    case 'forward':
+      return { type, ...envelope, id: reader.uint(), data: reader.bytes() }
+    case 'forwardResponse': {
+      const id = reader.uint()
+      const index = reader.uint()
+      const refused = FORWARD_REFUSALS[reader.byte()]
+      if (refused === undefined) throw malformed('unknown refusal of a forwarded proposal')
+      return { type, ...envelope, id, index, refused }
+    }
     case 'timeoutNow':
     case 'removed':
       return { type, ...envelope }

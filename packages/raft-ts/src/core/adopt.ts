@@ -17,6 +17,7 @@ export function adopt(s: RaftState, membership: Membership): void {
     if (id !== s.id) s.send({ type: 'removed', to: id })
     if (id === s.transferTo) s.transferTo = 0
   }
+  s.lease.restart()
   addProgress(s)
   if (!s.isVoter) {
     resign(s)

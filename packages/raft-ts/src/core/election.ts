@@ -15,6 +15,7 @@ const RETRY_SPREAD = 0.5
  */
 export function campaign(s: RaftState, kind: 'preVote' | 'vote' | 'transfer'): void {
   if (!s.promotable || s.role === 'leader') return
+  if (s.promised && kind !== 'transfer') return
   const pre = kind === 'preVote'
   s.reset(pre ? s.term : s.term + 1)
   s.role = pre ? 'precandidate' : 'candidate'
@@ -44,6 +45,7 @@ export function ownVoteDurable(s: RaftState): void {
   tally(s)
 }
 
+/** raft.pdf §5.2, §5.4.1: one vote a term, and only for a log that is as far as ours. A pre-vote binds nobody. */
 export function onVoteRequest(s: RaftState, m: VoteRequest): void {
   learnCommit(s, m)
   const pre = m.type === 'preVote'
@@ -69,6 +71,7 @@ export function rejectVote(s: RaftState, m: VoteRequest): void {
   s.send({ type, to: m.from, reject: true, ...commitFact(s) })
 }
 
+/** The first answer of a voter counts; a granted pre-vote only for the attempt it was asked for. */
 export function onVoteResponse(s: RaftState, m: VoteResponse): void {
   learnCommit(s, m)
   const expected = s.role === 'precandidate' ? 'preVoteResponse' : 'voteResponse'

@@ -27,6 +27,7 @@ export function onAppend(s: RaftState, m: AppendRequest): void {
   })
 }
 
+/** A sign of life (raft.pdf §5.2). The commit index it carries is one that we are known to hold. */
 export function onHeartbeat(s: RaftState, m: Heartbeat): void {
   s.log.commitTo(Math.min(m.commit, s.log.lastIndex))
   s.send({ type: 'heartbeatResponse', to: m.from, round: m.round })

@@ -38,10 +38,12 @@ export function ended({ members, removed, joint }: Membership): Membership {
   }
 }
 
+/** Ids that are refused from now on. */
 export function withRemoved(removed: readonly number[], ids: readonly number[]): readonly number[] {
   return [...removed, ...ids].slice(-MAX_REMOVED)
 }
 
+/** By id, so that every member writes the same bytes. */
 export function sorted(members: readonly Member[]): Member[] {
   return members.toSorted((a, b) => a.id - b.id)
 }

@@ -20,6 +20,8 @@ export class RaftLog {
   #written: number
   #stable: number
   #handedOut: number
+  /** Of entries handed out to be applied that are not applied yet. */
+  #unappliedBytes = 0
   #writes: { readonly number: number; last: number }[] = []
 
   constructor(base: { index: number; term: number }, entries: readonly Entry[], committed: number) {
@@ -164,9 +166,12 @@ export class RaftLog {
     }
   }
 
-  hasCommitted(): boolean {
+  /** @param maxUnappliedBytes nothing more is handed out while so much is still being applied */
+  hasCommitted(maxUnappliedBytes = Number.POSITIVE_INFINITY): boolean {
     return (
-      this.applied >= this.#base.index && this.#handedOut < Math.min(this.committed, this.#stable)
+      this.#unappliedBytes < maxUnappliedBytes &&
+      this.applied >= this.#base.index &&
+      this.#handedOut < Math.min(this.committed, this.#stable)
     )
   }
 
@@ -177,11 +182,14 @@ export class RaftLog {
     const config = entries.findIndex(e => e.kind === 'config')
     if (config >= 0) entries.length = config + 1
     this.#handedOut += entries.length
+    for (const entry of entries) this.#unappliedBytes += entryBytes(entry)
     return entries
   }
 
   appliedTo(index: number): void {
     invariant(index >= this.applied && index <= this.#handedOut, `applied ${index} out of order`)
+    for (let at = Math.max(this.applied + 1, this.firstIndex); at <= index; at++)
+      this.#unappliedBytes -= entryBytes(this.entryAt(at) as Entry)
     this.applied = index
   }
 
@@ -222,6 +230,7 @@ export class RaftLog {
     this.committed = index
     this.#written = index
     this.#handedOut = index
+    this.#unappliedBytes = 0
     this.#stable = 0
     this.#writes = [{ number, last: index }]
   }

@@ -23,12 +23,15 @@ export type Change =
     }
   | { readonly kind: 'leaveJoint' }
 
+/** What a change makes of a membership, or why it makes nothing. */
 export type ChangeOutcome =
   | { readonly membership: Membership; readonly refused?: undefined }
   | { readonly refused: string }
 
+/** Of a joiner that no leader has contacted yet. */
 export const NOBODY: Membership = { members: [], removed: [] }
 
+/** @returns undefined for those who do not belong */
 export function memberOf(membership: Membership, id: number): Member | undefined {
   return membership.members.find(m => m.id === id)
 }
@@ -113,6 +116,7 @@ const KINDS: readonly Change['kind'][] = [
   'leaveJoint',
 ]
 
+/** The data of a `config` entry. */
 export function encodeChange(change: Change): Uint8Array {
   const writer = new ByteWriter()
   writeChange(writer, change)

@@ -1,6 +1,7 @@
 import type { Entry } from '../types.ts'
 import { entryBytes } from '../types.ts'
 
+/** What may be in flight to one follower: appends, and bytes of their entries. */
 export interface WindowLimits {
   readonly maxInflight: number
   readonly maxInflightBytes: number
@@ -47,6 +48,7 @@ class Inflights {
   }
 }
 
+/** See `Progress`. */
 export type ProgressState = 'probe' | 'replicate' | 'snapshot'
 
 /**

@@ -14,6 +14,7 @@ export function quorumIndex(voters: readonly number[], matchOf: (id: number) => 
   return sorted[majority(voters.length) - 1] ?? 0
 }
 
+/** `pending` while the votes that are missing decide. */
 export type VoteOutcome = 'won' | 'lost' | 'pending'
 
 /** Counts only voters, each once; votes of others are ignored. */
@@ -32,6 +33,7 @@ export function countVotes(
   return voters.length - rejected < majority(voters.length) ? 'lost' : 'pending'
 }
 
+/** Whether a majority of the voters has it; nobody is no majority. */
 export function hasQuorum(voters: readonly number[], has: (id: number) => boolean): boolean {
   return voters.length > 0 && voters.filter(has).length >= majority(voters.length)
 }
@@ -57,6 +59,7 @@ export function countJointVotes(
   return outcomes.every(outcome => outcome === 'won') ? 'won' : 'pending'
 }
 
+/** Whether every group has its majority. */
 export function hasJointQuorum(groups: Electorate, has: (id: number) => boolean): boolean {
   return groups.every(voters => hasQuorum(voters, has))
 }

@@ -45,10 +45,18 @@ export interface Ready {
   readonly reads: readonly Read[]
 }
 
+/**
+ * Where the entry is in the log, or why nothing was appended: `transferring` while the leadership is being handed over, `full` beyond
+ * `maxUncommittedBytes`, `pending` while another change of membership is not applied.
+ */
 export type ProposeOutcome =
   | { readonly index: number; readonly term: number }
   | { readonly refused: 'notLeader' | 'transferring' | 'full' | 'pending' }
 
+/**
+ * One member's protocol. Feed it messages, elapsed time and proposals, do what its `Ready`s say, and report back with `written` and
+ * `applied`. Every method is synchronous; what it throws is a broken invariant, and the process must end.
+ */
 export class Raft {
   readonly state: RaftState
 
@@ -60,11 +68,19 @@ export class Raft {
     this.state.snapshot = start.snapshot
   }
 
-  tick(elapsedMs: number): void {
+  /** @param realMs how much time has really passed since it was last told, when a pause is not to count for patience */
+  tick(elapsedMs: number, realMs = elapsedMs): void {
     const s = this.state
+    s.clockMs += realMs
+    s.sinceLeaderMs += elapsedMs
     s.electionElapsedMs += elapsedMs
     if (s.role === 'leader') this.#tickLeader(elapsedMs)
     else if (s.electionElapsedMs >= s.timeoutMs && s.promotable) this.campaign()
+  }
+
+  /** Brings the clock of the lease up to now, between ticks. */
+  elapse(realMs: number): void {
+    this.state.clockMs += realMs
   }
 
   campaign(): void {
@@ -135,7 +151,7 @@ export class Raft {
   hasReady(): boolean {
     const s = this.state
     if (s.role === 'leader') replicate(s)
-    return s.hasWrite() || s.immediate.length > 0 || s.readsDone.length > 0 || s.log.hasCommitted()
+    return s.hasWrite() || s.immediate.length > 0 || s.readsDone.length > 0 || this.#mayApply()
   }
 
   ready(): Ready | undefined {
@@ -151,7 +167,7 @@ export class Raft {
       snapshot: s.received,
       messages: s.immediate,
       afterWrite: s.afterWrite,
-      committed: s.log.hasCommitted() ? s.log.takeCommitted(s.config.maxBatchBytes, 1024) : [],
+      committed: this.#mayApply() ? s.log.takeCommitted(s.config.maxBatchBytes, 1024) : [],
       reads: s.readsDone,
     }
     s.received = undefined
@@ -195,6 +211,11 @@ export class Raft {
     if (meta.index <= (s.snapshot?.index ?? 0)) return
     s.snapshot = meta
     s.log.compact(s.log.tailBefore(meta.index, tailEntries, tailBytes))
+  }
+
+  /** Not while a batch is still being applied: who applies slowly must not be handed the whole log. */
+  #mayApply(): boolean {
+    return this.state.log.hasCommitted(this.state.config.maxBatchBytes)
   }
 
   #propose(kind: 'normal' | 'config', data: Uint8Array): ProposeOutcome {

@@ -1,5 +1,6 @@
 import { type Electorate, hasJointQuorum } from './quorum.ts'
 
+/** `from` may serve read `context` once it has applied `index`. */
 export interface Read {
   readonly from: number
   readonly context: number
@@ -25,6 +26,11 @@ export class ReadOnly {
   /** The newest round in waiting, 0 when none. */
   get newest(): number {
     return this.#rounds.at(-1)?.number ?? 0
+  }
+
+  /** A round that no read waits for, of the leader's lease. */
+  open(): number {
+    return ++this.#number
   }
 
   get waiting(): number {

@@ -5,6 +5,7 @@ import { hasJointQuorum, jointIndex } from './quorum.ts'
 import type { Read } from './read-only.ts'
 import type { RaftState } from './state.ts'
 
+/** raft.pdf §5.3: nothing is known of the others' logs but that they may reach as far as ours. */
 export function becomeLeader(s: RaftState): void {
   s.reset(s.term)
   s.role = 'leader'
@@ -57,7 +58,12 @@ function sendSnapshot(s: RaftState, to: number, p: Progress): false {
   return false
 }
 
+/**
+ * Shows everybody that we lead (raft.pdf §5.2), and asks them to confirm it for the reads and the lease that wait.
+ */
 export function heartbeat(s: RaftState): void {
+  const round = s.leaseMs > 0 ? s.reads.open() : s.reads.newest
+  if (s.leaseMs > 0) s.lease.sent(round, s.clockMs)
   for (const [to, p] of s.progress) {
     if (to === s.id) continue
     // Never beyond what the member is known to hold: it could take its own divergent entry for committed.
@@ -65,11 +71,12 @@ export function heartbeat(s: RaftState): void {
       type: 'heartbeat',
       to,
       commit: Math.min(p.match, s.log.committed),
-      round: s.reads.newest,
+      round,
     })
   }
 }
 
+/** raft.pdf §5.3: an acknowledged entry may be committed, a refusal names where to look for agreement. */
 export function onAppendResponse(s: RaftState, m: AppendResponse): void {
   const p = s.progress.get(m.from)
   if (p === undefined) return
@@ -88,6 +95,7 @@ export function onAppendResponse(s: RaftState, m: AppendResponse): void {
   maybeHandOver(s)
 }
 
+/** The member lives: it gets what it lacks, and has confirmed our leadership up to this round. */
 export function onHeartbeatResponse(s: RaftState, m: HeartbeatResponse): void {
   const p = s.progress.get(m.from)
   if (p === undefined) return
@@ -95,6 +103,7 @@ export function onHeartbeatResponse(s: RaftState, m: HeartbeatResponse): void {
   p.paused = false
   if (p.match < s.log.lastIndex || p.state === 'probe') p.nudged = true
   if (m.round > 0) answerReads(s, s.reads.confirm(m.from, m.round, s.id, s.electorate))
+  if (m.round > 0 && s.leaseMs > 0) s.lease.confirm(m.from, m.round, s.id, s.electorate)
 }
 
 /** Our own disk has caught up: only now do we count ourselves. */
@@ -133,12 +142,17 @@ export function startRead(s: RaftState, from: number, context: number): boolean 
     s.earlyReads.push({ from, context })
     return true
   }
+  if (s.leaseMs > 0 && s.lease.holds(s.clockMs, s.leaseMs)) {
+    answerReads(s, [{ from, context, index: s.log.committed }])
+    return true
+  }
   if (!s.reads.add(from, context, s.log.committed)) return false
   answerReads(s, s.reads.take(s.id, s.electorate))
   if (s.reads.waiting > 0) heartbeat(s)
   return true
 }
 
+/** Reads of our own go to the next `Ready`, others back to whoever asked. */
 export function answerReads(s: RaftState, reads: readonly Read[]): void {
   for (const read of reads) {
     if (read.from === s.id) s.readsDone.push(read)
@@ -150,6 +164,7 @@ export function answerReads(s: RaftState, reads: readonly Read[]): void {
 /** Raft thesis §3.10: once the successor has the whole log, it may campaign at once. */
 export function maybeHandOver(s: RaftState): void {
   if (s.transferTo === 0) return
-  if (s.progress.get(s.transferTo)?.match === s.log.lastIndex)
-    s.send({ type: 'timeoutNow', to: s.transferTo })
+  if (s.progress.get(s.transferTo)?.match !== s.log.lastIndex) return
+  s.lease.forfeit()
+  s.send({ type: 'timeoutNow', to: s.transferTo })
 }

@@ -1,11 +1,13 @@
 import { invariant } from '../errors.ts'
 import type { HardState, Membership, Message, Role, Snapshot, SnapshotMeta } from '../types.ts'
+import { Lease } from './lease.ts'
 import type { RaftLog } from './log.ts'
 import { electorateOf } from './joint.ts'
 import { Progress } from './progress.ts'
 import type { Electorate } from './quorum.ts'
 import { type Read, ReadOnly } from './read-only.ts'
 
+/** What the core has to know. Times in milliseconds, sizes in bytes. */
 export interface CoreConfig {
   readonly id: number
   readonly heartbeatMs: number
@@ -17,6 +19,11 @@ export interface CoreConfig {
   /** Bytes of entries in one append, and in one batch to apply. */
   readonly maxBatchBytes: number
   readonly maxUncommittedBytes: number
+  /**
+   * How long after a heartbeat that a majority answered the leader answers reads alone: less than an election timeout by what
+   * clocks may drift apart. 0 or none: every read asks a majority. Needs `checkQuorum`; alike on every member.
+   */
+  readonly leaseMs?: number
   /** Uniform in [0, 1). */
   readonly random: () => number
 }
@@ -57,6 +64,10 @@ export class RaftState {
   voters!: readonly number[]
   removed = false
 
+  /** Time as this member has seen it pass, pauses included. */
+  clockMs = 0
+  /** Ticks since a leader was heard, whatever the term; kept only for leases. A start counts as hearing of one. */
+  sinceLeaderMs = 0
   electionElapsedMs = 0
   heartbeatElapsedMs = 0
   timeoutMs = 0
@@ -64,6 +75,7 @@ export class RaftState {
   votes = new Map<number, boolean>()
   progress = new Map<number, Progress>()
   readonly reads = new ReadOnly()
+  readonly lease = new Lease()
   /** Reads that came before the leader committed an entry of its own term. */
   earlyReads: { from: number; context: number }[] = []
   transferTo = 0
@@ -116,12 +128,25 @@ export class RaftState {
     return this.#writeNumber
   }
 
+  get leaseMs(): number {
+    return this.config.leaseMs ?? 0
+  }
+
   /** A leader was heard within the election timeout: stick to it. */
   get inLease(): boolean {
+    const { checkQuorum, electionTimeoutMs } = this.config
     return (
-      this.config.checkQuorum &&
-      this.leader !== 0 &&
-      this.electionElapsedMs < this.config.electionTimeoutMs
+      this.promised ||
+      (checkQuorum && this.leader !== 0 && this.electionElapsedMs < electionTimeoutMs)
+    )
+  }
+
+  /** A leader may hold a lease on our word, which stands through restarts, new terms and doubts, and for our own vote too. */
+  get promised(): boolean {
+    return (
+      this.leaseMs > 0 &&
+      this.role !== 'leader' &&
+      this.sinceLeaderMs < this.config.electionTimeoutMs
     )
   }
 
@@ -150,6 +175,7 @@ export class RaftState {
     this.votes = new Map()
     this.progress = new Map()
     this.reads.reset()
+    this.lease.reset()
     this.earlyReads = []
     this.transferTo = 0
     this.campaignWhenApplied = false

@@ -90,9 +90,11 @@ function dispatch(s: RaftState, m: Message): void {
     case 'readIndexResponse':
       s.readsDone.push({ from: s.id, context: m.context, index: m.index })
       return
-    // Chunks are the driver's, `removed` was dealt with before the terms.
+    // Chunks and forwarded proposals are the driver's, `removed` was dealt with before the terms.
     case 'snapshotChunk':
     case 'snapshotChunkResponse':
+    case 'forward':
+    case 'forwardResponse':
     case 'removed':
       return
   }
@@ -100,6 +102,7 @@ function dispatch(s: RaftState, m: Message): void {
 
 /** A message of this term's leader: candidates give up, everybody's patience starts anew. */
 function followLeader(s: RaftState, from: number): void {
+  s.sinceLeaderMs = 0
   if (s.role === 'follower') {
     s.leader = from
     s.electionElapsedMs = 0

@@ -83,6 +83,21 @@ export class Leadership {
     return reachable.toSorted((a, b) => matchOf(b) - matchOf(a))[0]
   }
 
+  /** Our disk has written nothing for so long, while the others go on without it: one of them leads better. */
+  yieldToDisk(stalledMs: number): void {
+    const { metrics, log } = this.#settings
+    metrics?.diskStalled?.(stalledMs / 1000)
+    const heir = this.heir()
+    const { stable, committed } = this.#raft.state.log
+    log?.warn('the disk stalls; handing over the leadership', {
+      stalledMs,
+      durableIndex: stable,
+      commitIndex: committed,
+      to: heir,
+    })
+    if (heir !== undefined) this.#raft.transferTo(heir)
+  }
+
   async transfer(to: number | undefined, timeoutMs: number | undefined): Promise<void> {
     this.#loop.mustRun()
     if (!this.leads()) throw this.notLeader()

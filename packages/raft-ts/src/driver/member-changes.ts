@@ -9,6 +9,7 @@ import type { Leadership } from './leadership.ts'
 import type { Loop } from './loop.ts'
 import type { Proposals } from './proposals.ts'
 
+/** What a caller may say about how a change is made. */
 export interface ChangeOptions {
   /** Go on although those in reach would be no majority. */
   readonly force?: boolean | undefined

@@ -3,6 +3,7 @@ import type { ProposeOutcome, Raft } from '../core/raft.ts'
 import { RaftError } from '../errors.ts'
 import type { Settings } from '../options.ts'
 import type { Entry } from '../types.ts'
+import type { Forwards } from './forwards.ts'
 import type { Leadership } from './leadership.ts'
 import type { Loop } from './loop.ts'
 import { PendingProposals } from './pending.ts'
@@ -13,18 +14,26 @@ export class Proposals {
   readonly #raft: Raft
   readonly #loop: Loop
   readonly #leadership: Leadership
+  readonly #forwards: Forwards
   readonly #entries = new PendingProposals<unknown>()
   readonly #changes = new PendingProposals<ChangeOutcome>()
 
-  constructor(settings: Settings, raft: Raft, loop: Loop, leadership: Leadership) {
+  constructor(
+    settings: Settings,
+    raft: Raft,
+    loop: Loop,
+    leadership: Leadership,
+    forwards: Forwards,
+  ) {
     this.#settings = settings
     this.#raft = raft
     this.#loop = loop
     this.#leadership = leadership
+    this.#forwards = forwards
   }
 
   get size(): number {
-    return this.#entries.size
+    return this.#entries.size + this.#forwards.size
   }
 
   async propose(
@@ -37,11 +46,27 @@ export class Proposals {
       throw new RaftError('TooLarge', `a proposal of ${data.length} bytes exceeds ${maxEntryBytes}`)
     if (options.signal?.aborted === true)
       throw new RaftError('ProposalDropped', 'aborted before it was proposed')
-    if (this.#entries.size >= maxPending)
+    if (this.size >= maxPending)
       throw new RaftError('ProposalDropped', `${maxPending} proposals are waiting already`)
-    const { index, term } = this.#appended(this.#raft.propose(data))
     const deadlineMs = this.#loop.deadline(options.timeoutMs)
+    const { forwardProposals } = this.#settings
+    if (forwardProposals && !this.#leadership.leads() && this.#raft.state.leader !== 0)
+      return this.#forward(data, deadlineMs, options.signal)
+    const { index, term } = this.#appended(this.#raft.propose(data))
     const result = await this.#entries.wait(index, term, deadlineMs, options.signal)
+    return { index, result }
+  }
+
+  /** The leader's answer goes out before the entry does, so the wait begins in time unless messages overtake each other. */
+  async #forward(
+    data: Uint8Array,
+    deadlineMs: number,
+    signal: AbortSignal | undefined,
+  ): Promise<{ index: number; result: unknown }> {
+    const { index, term } = await this.#forwards.ask(data, deadlineMs)
+    if (index <= this.#raft.state.log.applied)
+      throw new RaftError('OutcomeUnknown', `entry ${index} was applied before its place was known`)
+    const result = await this.#entries.wait(index, term, deadlineMs, signal)
     return { index, result }
   }
 
@@ -68,11 +93,13 @@ export class Proposals {
   }
 
   expire(nowMs: number): void {
+    this.#forwards.expire(nowMs)
     this.#entries.expire(nowMs)
     this.#changes.expire(nowMs)
   }
 
   failAll(error: () => RaftError): void {
+    this.#forwards.failAll(error)
     this.#entries.failAll(error)
     this.#changes.failAll(error)
   }

@@ -3,6 +3,7 @@ import type { RaftStatus } from '../options.ts'
 import type { Membership } from '../types.ts'
 import type { Contacts } from './contacts.ts'
 
+/** What `RaftNode.status()` says. */
 export function statusOf(s: RaftState, contacts: Contacts, pendingProposals: number): RaftStatus {
   const peers = [...s.progress].filter(([id]) => id !== s.id)
   return {

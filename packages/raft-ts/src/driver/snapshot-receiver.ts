@@ -1,4 +1,15 @@
+import { createHash, type Hash } from 'node:crypto'
 import type { SnapshotChunk } from '../types.ts'
+
+/** What to answer to a chunk, and what has become of the snapshot. */
+export interface Accepted {
+  /** How many bytes are here without a gap. */
+  readonly offset: number
+  /** All of them, when they are complete and what was sent. */
+  readonly complete?: Uint8Array
+  /** They are complete and not what was sent; all are thrown away. */
+  readonly refused?: string
+}
 
 /** Puts one snapshot together at a time. Memory grows with what has come, not with what was announced. */
 export class SnapshotReceiver {
@@ -8,13 +19,14 @@ export class SnapshotReceiver {
   #total = 0
   #received = 0
   #chunks: Uint8Array[] = []
+  #hash: Hash = createHash('sha256')
 
   constructor(maxBytes: number) {
     this.#maxBytes = maxBytes
   }
 
-  /** @returns how many bytes are here without a gap, and all of them when they are complete; undefined to stay silent */
-  accept(m: SnapshotChunk): { offset: number; complete?: Uint8Array } | undefined {
+  /** @returns undefined to stay silent */
+  accept(m: SnapshotChunk): Accepted | undefined {
     if (m.total > this.#maxBytes || m.offset + m.data.length > m.total || m.data.length === 0)
       return undefined
     if (m.from !== this.#from || m.index !== this.#index || m.total !== this.#total) {
@@ -25,19 +37,11 @@ export class SnapshotReceiver {
       this.#index = m.index
       this.#total = m.total
     }
-    if (m.offset === this.#received) {
-      this.#chunks.push(m.data)
-      this.#received += m.data.length
-    }
-    if (this.#received < this.#total) return { offset: this.#received }
-    const complete = new Uint8Array(this.#total)
-    let at = 0
-    for (const chunk of this.#chunks) {
-      complete.set(chunk, at)
-      at += chunk.length
-    }
-    this.reset()
-    return { offset: m.total, complete }
+    if (m.offset !== this.#received) return { offset: this.#received }
+    this.#chunks.push(m.data)
+    this.#received += m.data.length
+    this.#hash.update(m.data)
+    return this.#received < this.#total ? { offset: this.#received } : this.#completed(m)
   }
 
   reset(): void {
@@ -46,5 +50,23 @@ export class SnapshotReceiver {
     this.#total = 0
     this.#received = 0
     this.#chunks = []
+    this.#hash = createHash('sha256')
+  }
+
+  #completed({ from, index, total, hash }: SnapshotChunk): Accepted {
+    const found = this.#hash.digest()
+    const complete = new Uint8Array(total)
+    let at = 0
+    for (const chunk of this.#chunks) {
+      complete.set(chunk, at)
+      at += chunk.length
+    }
+    this.reset()
+    if (hash !== undefined && found.equals(hash)) return { offset: total, complete }
+    const sent = hash === undefined ? 'none' : Buffer.from(hash).toString('hex')
+    return {
+      offset: 0,
+      refused: `the snapshot of entry ${index} from ${from} has hash ${found.toString('hex')}, it was sent with ${sent}; it is asked for again`,
+    }
   }
 }

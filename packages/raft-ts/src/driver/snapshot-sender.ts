@@ -1,3 +1,4 @@
+import { createHash, type Hash } from 'node:crypto'
 import type { SnapshotChunk, SnapshotChunkResponse } from '../types.ts'
 
 interface Transfer {
@@ -6,12 +7,17 @@ interface Transfer {
   acked: number
   sent: number
   progressMs: number
+  /** Of the first `hashed` bytes: taken along the way, since a big snapshot at once would hold everybody up. */
+  readonly hash: Hash
+  hashed: number
+  digest: Uint8Array | undefined
 }
 
 const WINDOW_CHUNKS = 4
 /** Retries without any progress before a transfer is given up. */
 const MAX_SILENT_RETRIES = 10
 
+/** Sizes in bytes, times in milliseconds. */
 export interface SnapshotSenderDeps {
   readonly chunkBytes: number
   readonly retryMs: number
@@ -39,7 +45,7 @@ export class SnapshotSender {
     this.#deps.load().then(
       ({ index, bytes }) => {
         if (generation !== this.#generation || this.#transfers.get(to) !== 'loading') return
-        const transfer = { index, bytes, acked: 0, sent: 0, progressMs: this.#deps.nowMs() }
+        const transfer = newTransfer(index, bytes, this.#deps.nowMs())
         this.#transfers.set(to, transfer)
         this.#fill(to, transfer)
       },
@@ -53,6 +59,11 @@ export class SnapshotSender {
     const transfer = this.#transfers.get(m.from)
     if (transfer === undefined || transfer === 'loading' || transfer.index !== m.index) return
     if (m.offset > transfer.bytes.length) return
+    // It has lost, or refused, what it held. The core will ask for the snapshot again, which is read anew then.
+    if (m.offset === 0 && transfer.acked > 0) {
+      this.abort(m.from)
+      return
+    }
     if (m.offset > transfer.acked) {
       transfer.acked = m.offset
       transfer.progressMs = this.#deps.nowMs()
@@ -93,6 +104,7 @@ export class SnapshotSender {
     transfer.sent = Math.max(transfer.sent, transfer.acked)
     while (transfer.sent < limit) {
       const data = bytes.subarray(transfer.sent, Math.min(transfer.sent + chunkBytes, limit))
+      const end = transfer.sent + data.length
       this.#deps.send({
         type: 'snapshotChunk',
         to,
@@ -100,8 +112,27 @@ export class SnapshotSender {
         offset: transfer.sent,
         total: bytes.length,
         data,
+        ...(end === bytes.length && { hash: digestOf(transfer) }),
       })
-      transfer.sent += data.length
+      hashTo(transfer, end)
+      transfer.sent = end
     }
   }
+}
+
+function newTransfer(index: number, bytes: Uint8Array, progressMs: number): Transfer {
+  const hash = createHash('sha256')
+  return { index, bytes, acked: 0, sent: 0, progressMs, hash, hashed: 0, digest: undefined }
+}
+
+function hashTo(transfer: Transfer, end: number): void {
+  if (end <= transfer.hashed) return
+  transfer.hash.update(transfer.bytes.subarray(transfer.hashed, end))
+  transfer.hashed = end
+}
+
+function digestOf(transfer: Transfer): Uint8Array {
+  hashTo(transfer, transfer.bytes.length)
+  transfer.digest ??= new Uint8Array(transfer.hash.digest())
+  return transfer.digest
 }

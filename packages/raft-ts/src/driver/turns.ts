@@ -1,7 +1,8 @@
 import type { Raft, Ready } from '../core/raft.ts'
 import { RaftError } from '../errors.ts'
 import type { Settings } from '../options.ts'
-import type { Entry, Message } from '../types.ts'
+import { type Entry, entryBytes, type Message } from '../types.ts'
+import { DiskWatch } from './disk-watch.ts'
 import type { Leadership } from './leadership.ts'
 import type { Loop } from './loop.ts'
 import type { OwnSnapshots } from './own-snapshots.ts'
@@ -13,8 +14,10 @@ import type { Writer } from './writer.ts'
 
 /** Applied in one turn before others get theirs: heartbeats must leave while a long log is replayed. */
 const MAX_APPLY_PER_TURN = 4096
+const MAX_APPLY_BYTES_PER_TURN = 4 * 1024 * 1024
 const TICKS_PER_HEARTBEAT = 5
 
+/** What a turn puts to work. */
 export interface TurnParts {
   readonly settings: Settings
   readonly raft: Raft
@@ -31,11 +34,16 @@ export interface TurnParts {
 /** Does what the core's `Ready`s say: send, write, apply. */
 export class Turns {
   readonly #parts: TurnParts
+  readonly #disk: DiskWatch
   #lastTickMs: number
+  /** Up to when the core knows that time has passed. */
+  #clockMs: number
 
   constructor(parts: TurnParts) {
     this.#parts = parts
+    this.#disk = new DiskWatch(parts.settings.electionTimeoutMs)
     this.#lastTickMs = parts.loop.nowMs
+    this.#clockMs = parts.loop.nowMs
   }
 
   start(): void {
@@ -46,16 +54,19 @@ export class Turns {
 
   run(): void {
     const { raft, loop, writer, leadership, reads, reporter, snapshots } = this.#parts
+    this.noteTime()
     reads.poll(loop.nowMs)
     let applied = 0
+    let appliedBytes = 0
     for (let ready = raft.ready(); ready !== undefined; ready = raft.ready()) {
       this.transmit(ready.messages)
       writer.push(ready)
       for (const read of ready.reads) reads.answered(read.context, read.index)
       this.#apply(ready.committed)
       applied += ready.committed.length
+      for (const entry of ready.committed) appliedBytes += entryBytes(entry)
       if (loop.isStopped()) return
-      if (applied > MAX_APPLY_PER_TURN) {
+      if (applied > MAX_APPLY_PER_TURN || appliedBytes > MAX_APPLY_BYTES_PER_TURN) {
         loop.once('turn', 0, () => loop.schedule())
         break
       }
@@ -66,6 +77,11 @@ export class Turns {
     loop.checkWaits()
     snapshots.takeWhenDue()
     reporter.check()
+  }
+
+  /** Before anything that may be a read: a lease that ended while this process was held up must not answer it. */
+  noteTime(): void {
+    this.#parts.raft.elapse(this.#sinceClockMs())
   }
 
   /** What the writer has made durable may be vouched for. */
@@ -96,18 +112,28 @@ export class Turns {
   }
 
   #tick(): void {
-    const { settings, raft, loop, proposals, reads, exchange } = this.#parts
+    const { settings, raft, loop, leadership, proposals, reads, exchange } = this.#parts
     const { metrics, electionTimeoutMs, heartbeatMs } = settings
     const { nowMs } = loop
     const elapsedMs = nowMs - this.#lastTickMs
     this.#lastTickMs = nowMs
     metrics?.tickLag?.(Math.max(0, elapsedMs - heartbeatMs / TICKS_PER_HEARTBEAT) / 1000)
     // After a pause of ours, messages that came meanwhile get a chance before we conclude that none came.
-    raft.tick(Math.min(elapsedMs, electionTimeoutMs / 2))
+    const countedMs = Math.min(elapsedMs, electionTimeoutMs / 2)
+    raft.tick(countedMs, this.#sinceClockMs())
+    const stalledMs = this.#disk.check(raft.state, countedMs)
+    if (stalledMs !== undefined) leadership.yieldToDisk(stalledMs)
     proposals.expire(nowMs)
     reads.expire(nowMs)
     exchange.tick(nowMs)
     loop.schedule()
+  }
+
+  #sinceClockMs(): number {
+    const { nowMs } = this.#parts.loop
+    const sinceMs = nowMs - this.#clockMs
+    this.#clockMs = nowMs
+    return sinceMs
   }
 
   #apply(entries: readonly Entry[]): void {

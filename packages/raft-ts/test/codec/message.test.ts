@@ -14,6 +14,7 @@ import {
   type Message,
   RaftError,
 } from '../../src/index.ts'
+import type { ForwardRefusal } from '../../src/types.ts'
 
 const uint = fc.oneof(fc.nat(300), fc.maxSafeNat())
 const bytes = fc.uint8Array({ maxLength: 40 })
@@ -80,11 +81,26 @@ const message: fc.Arbitrary<Message> = fc.oneof(
   fc.record({ ...typed('heartbeatResponse'), round: uint }),
   fc.record({ ...typed('snapshot'), snapshot: fc.record({ meta, data: bytes }) }),
   fc.record({ ...typed('snapshotChunk'), index: uint, offset: uint, total: uint, data: bytes }),
+  fc.record({
+    ...typed('snapshotChunk'),
+    index: uint,
+    offset: uint,
+    total: uint,
+    data: bytes,
+    hash: fc.uint8Array({ minLength: 32, maxLength: 32 }),
+  }),
   fc.record({ ...typed('snapshotChunkResponse'), index: uint, offset: uint }),
   fc.record({ ...typed('readIndex'), context: uint }),
   fc.record({ ...typed('readIndexResponse'), context: uint, index: uint }),
   fc.record(typed('timeoutNow')),
   fc.record(typed('removed')),
+  fc.record({ ...typed('forward'), id: uint, data: bytes }),
+  fc.record({
+    ...typed('forwardResponse'),
+    id: uint,
+    index: uint,
+    refused: fc.constantFrom<ForwardRefusal>('none', 'notLeader', 'full', 'stranger', 'off'),
+  }),
 )
 
 /** For comparison: keys sorted, and no prototypes, which fast-check leaves out at times. */

@@ -89,6 +89,28 @@ t.test(
   },
 )
 
+t.test('no more is handed out while enough is still being applied', async t => {
+  const log = logOf(1, 1, 1, 1)
+  log.commitTo(4)
+  // 25 bytes an entry, one of data.
+  log.takeCommitted(50, 9)
+  t.notOk(log.hasCommitted(50))
+  t.ok(log.hasCommitted(51), 'below the limit one more batch goes')
+  log.appliedTo(1)
+  t.ok(log.hasCommitted(50))
+  log.takeCommitted(25, 9)
+  t.notOk(log.hasCommitted(50))
+  log.appliedTo(3)
+  log.restore(9, 1, 1)
+  log.writeDone(1)
+  log.appliedTo(9)
+  log.append(entries(10, 1))
+  log.takeUnwritten(2)
+  log.writeDone(2)
+  log.commitTo(10)
+  t.ok(log.hasCommitted(1), 'a snapshot begins anew')
+})
+
 t.test('compaction keeps terms right at the seam, and a tail within limits', async t => {
   const log = logOf(1, 1, 2, 2, 3)
   log.commitTo(5)
