@@ -3,6 +3,7 @@ import { RaftLog } from './core/log.ts'
 import { NOBODY } from './core/membership.ts'
 import { Raft } from './core/raft.ts'
 import { Contacts } from './driver/contacts.ts'
+import { DiskSpace } from './driver/disk-space.ts'
 import { Leadership } from './driver/leadership.ts'
 import { Loop } from './driver/loop.ts'
 import { MemberChanges } from './driver/member-changes.ts'
@@ -26,6 +27,7 @@ export class RaftNode {
   readonly #loop: Loop
   readonly #contacts: Contacts
   readonly #leadership: Leadership
+  readonly #disk: DiskSpace
   readonly #proposals: Proposals
   readonly #changes: MemberChanges
   readonly #reads: Reads
@@ -40,7 +42,8 @@ export class RaftNode {
     const loop = new Loop(settings, () => this.#turns.run(), fatal)
     const contacts = new Contacts(settings.id, settings.electionTimeoutMs, () => loop.nowMs)
     const leadership = new Leadership(settings, raft, loop, contacts)
-    const proposals = new Proposals(settings, raft, loop, leadership)
+    const disk = new DiskSpace(settings, loop, leadership)
+    const proposals = new Proposals(settings, raft, loop, leadership, disk)
     const firstContext = Math.floor(settings.random() * 2 ** 40)
     const reads = new Reads(firstContext, 2 * settings.heartbeatMs, c => raft.readIndex(c))
     const { wal, store } = storage
@@ -57,6 +60,7 @@ export class RaftNode {
     this.#loop = loop
     this.#contacts = contacts
     this.#leadership = leadership
+    this.#disk = disk
     this.#proposals = proposals
     this.#changes = new MemberChanges(raft, loop, contacts, leadership, proposals)
     this.#reads = reads
@@ -89,6 +93,7 @@ export class RaftNode {
     if (snapshot !== undefined) settings.stateMachine.restore(snapshot.data, snapshot.meta.index)
     const node = new RaftNode(settings, storage)
     node.#turns.start()
+    node.#disk.start()
     return node
   }
 

@@ -37,6 +37,8 @@ export interface RaftMetrics {
   tickLag?(seconds: number): void
   applied?(entries: number, seconds: number): void
   snapshot?(direction: 'taken' | 'installed', bytes: number): void
+  /** At each look at the member's disk; `isLow`: no proposals are taken. */
+  disk?(freeBytes: number, isLow: boolean): void
 }
 
 export interface RaftNodeOptions {
@@ -84,6 +86,8 @@ export interface RaftNodeOptions {
   readonly maxPending?: number
   /** Size at which the log goes on in a new file. Default 16 MiB. */
   readonly segmentBytes?: number
+  /** With less free on the disk no proposals are taken; 0: never mind. Default 64 MiB, or two segments if that is more. */
+  readonly minFreeBytes?: number
   /** Limit of waits whose caller gives none. Default 10,000. */
   readonly defaultTimeoutMs?: number
   /** Seals log records and snapshots on disk. Default: plain. */
@@ -129,6 +133,7 @@ const MIB = 1024 * KIB
 
 export function withDefaults(options: RaftNodeOptions): Settings {
   const snapshotEntries = options.snapshotEntries ?? 10_000
+  const segmentBytes = options.segmentBytes ?? 16 * MIB
   return {
     heartbeatMs: 100,
     electionTimeoutMs: 1000,
@@ -144,10 +149,11 @@ export function withDefaults(options: RaftNodeOptions): Settings {
     maxInflightBytes: 16 * MIB,
     maxUncommittedBytes: 64 * MIB,
     maxPending: 65_536,
-    segmentBytes: 16 * MIB,
+    minFreeBytes: Math.max(64 * MIB, 2 * segmentBytes),
     defaultTimeoutMs: 10_000,
     ...options,
     snapshotEntries,
+    segmentBytes,
     send: messages => options.send(messages),
     onFatal: error => options.onFatal(error),
     ...(options.onChange && { onChange: (status: RaftStatus) => options.onChange?.(status) }),

@@ -74,10 +74,15 @@ export class Leadership {
 
   /** The voter in reach that has most of the log. */
   heir(): number | undefined {
+    return this.heirs()[0]
+  }
+
+  /** The other voters in reach, those that have most of the log first. */
+  heirs(): number[] {
     const s = this.#raft.state
     const reachable = s.voters.filter(id => id !== s.id && this.#contacts.inReach(id))
     const matchOf = (id: number): number => s.progress.get(id)?.match ?? 0
-    return reachable.toSorted((a, b) => matchOf(b) - matchOf(a))[0]
+    return reachable.toSorted((a, b) => matchOf(b) - matchOf(a))
   }
 
   async transfer(to: number | undefined, timeoutMs: number | undefined): Promise<void> {

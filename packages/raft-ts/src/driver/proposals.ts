@@ -3,6 +3,7 @@ import type { ProposeOutcome, Raft } from '../core/raft.ts'
 import { RaftError } from '../errors.ts'
 import type { Settings } from '../options.ts'
 import type { Entry } from '../types.ts'
+import type { DiskSpace } from './disk-space.ts'
 import type { Leadership } from './leadership.ts'
 import type { Loop } from './loop.ts'
 import { PendingProposals } from './pending.ts'
@@ -13,14 +14,16 @@ export class Proposals {
   readonly #raft: Raft
   readonly #loop: Loop
   readonly #leadership: Leadership
+  readonly #disk: DiskSpace
   readonly #entries = new PendingProposals<unknown>()
   readonly #changes = new PendingProposals<ChangeOutcome>()
 
-  constructor(settings: Settings, raft: Raft, loop: Loop, leadership: Leadership) {
+  constructor(settings: Settings, raft: Raft, loop: Loop, leadership: Leadership, disk: DiskSpace) {
     this.#settings = settings
     this.#raft = raft
     this.#loop = loop
     this.#leadership = leadership
+    this.#disk = disk
   }
 
   get size(): number {
@@ -39,6 +42,8 @@ export class Proposals {
       throw new RaftError('ProposalDropped', 'aborted before it was proposed')
     if (this.#entries.size >= maxPending)
       throw new RaftError('ProposalDropped', `${maxPending} proposals are waiting already`)
+    // Another leader may have room.
+    if (this.#leadership.leads()) this.#disk.mustSuffice()
     const { index, term } = this.#appended(this.#raft.propose(data))
     const deadlineMs = this.#loop.deadline(options.timeoutMs)
     const result = await this.#entries.wait(index, term, deadlineMs, options.signal)
