@@ -14,3 +14,10 @@ export type {
 } from './options.ts'
 export { MemoryFs, VirtualClock } from './testing.ts'
 export type { Entry, Member, Membership, Message, Role, SnapshotMeta } from './types.ts'
+export {
+  planRepair,
+  type Repair,
+  type RepairDamage,
+  type RepairOptions,
+  repairLog,
+} from './wal/repair.ts'
