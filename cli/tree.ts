@@ -296,6 +296,11 @@ export const TREE: readonly (Leaf | Group)[] = [
         summary: 'show the group of managers',
         load: () => import('./commands/manager/status.ts'),
       },
+      {
+        name: 'repair',
+        summary: "salvage this manager's damaged log while its daemon is stopped",
+        load: () => import('./commands/manager/repair.ts'),
+      },
     ],
   },
   {

@@ -1,6 +1,7 @@
 import { hostname } from 'node:os'
 import { Command, InvalidArgumentError, Option } from 'commander'
 import { StatusError } from '../runtime/errors.ts'
+import type { Fs } from '../runtime/fs.ts'
 import type { Level } from '../runtime/log.ts'
 
 /** Everything a daemon can be told. Each is a flag, a key of the configuration file, or SKEIN_<KEY> in the environment. */
@@ -24,12 +25,25 @@ export interface DaemonConfig {
   readonly raftHeartbeatMs: number
   /** Log entries between two snapshots. Default 10,000. */
   readonly snapshotEntries: number
+  /** Below this many MiB of free space on the disk of dataDir a manager takes no changes. Default 64. */
+  readonly minFreeMib: number
 }
 
 /** A configuration file: its name for messages, and what its YAML says. */
 export interface ConfigFile {
   readonly name: string
   readonly content: unknown
+}
+
+/** Where the configuration is looked for unless told otherwise. */
+export const CONFIG_FILE = '/etc/skein/skein.yml'
+
+/** Reads a configuration file; undefined when there is none. */
+export async function configFile(fs: Fs, name: string): Promise<ConfigFile | undefined> {
+  const bytes = await fs.read(name)
+  if (!bytes) return undefined
+  const { parse } = await import('yaml')
+  return { name, content: parse(new TextDecoder().decode(bytes)) as unknown }
 }
 
 const DEFAULTS: DaemonConfig = {
@@ -43,6 +57,7 @@ const DEFAULTS: DaemonConfig = {
   electionTimeoutMs: 500,
   raftHeartbeatMs: 100,
   snapshotEntries: 10_000,
+  minFreeMib: 64,
 }
 
 /** The flags of `skein daemon`. Defaults stand in DaemonConfig, so that a flag left out does not hide the file's value. */
@@ -50,7 +65,7 @@ export function daemonCommand(): Command {
   return new Command('skein daemon')
     .description('Run the node: the agent always, the manager while the node has that role.')
     .showHelpAfterError('See: skein daemon --help')
-    .option('--config <file>', 'configuration file (YAML)', '/etc/skein/skein.yml')
+    .option('--config <file>', 'configuration file (YAML)', CONFIG_FILE)
     .option('--data-dir <dir>', `state directory (default: ${DEFAULTS.dataDir})`)
     .option('--run-dir <dir>', `sockets and secrets (default: ${DEFAULTS.runDir})`)
     .option(
@@ -69,6 +84,11 @@ export function daemonCommand(): Command {
     .option('--election-timeout-ms <ms>', 'Raft election timeout', positive)
     .option('--raft-heartbeat-ms <ms>', 'Raft heartbeat interval', positive)
     .option('--snapshot-entries <n>', 'log entries between snapshots', positive)
+    .option(
+      '--min-free-mib <n>',
+      `free disk space below which a manager takes no changes (default: ${DEFAULTS.minFreeMib})`,
+      positive,
+    )
 }
 
 const LEVELS: readonly Level[] = ['debug', 'info', 'warn', 'error']

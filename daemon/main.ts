@@ -8,8 +8,9 @@ import { systemFs } from '../runtime/fs.ts'
 import { jsonLog } from '../runtime/log.ts'
 import { systemRandom } from '../runtime/random.ts'
 
-import { daemonCommand, resolveConfig, splitAddress, type ConfigFile } from './config.ts'
+import { configFile, daemonCommand, resolveConfig, splitAddress } from './config.ts'
 import { serveControlSocket, socketPath } from './control-socket.ts'
+import { lockDataDir } from './data-lock.ts'
 import { clusterMetrics } from './http/cluster-metrics.ts'
 import { discoverTargets } from './http/discovery.ts'
 import { httpServer, listen } from './http/server.ts'
@@ -24,7 +25,12 @@ const BAD_USAGE = 125
 async function main(): Promise<void> {
   const command = daemonCommand().exitOverride().version(VERSION).parse()
   const flags = command.opts<Record<string, unknown>>()
-  const config = resolveConfig(flags, process.env, await configFile(String(flags['config'])))
+  const config = resolveConfig(
+    flags,
+    process.env,
+    await configFile(systemFs, String(flags['config'])),
+  )
+  await lockDataDir(config.dataDir, 'skein daemon')
   const log = jsonLog(config.logLevel)
   const registry = new Registry()
   processMetrics(registry)
@@ -92,13 +98,6 @@ function notReady(node: SkeinNode): string | undefined {
   if (!membership) return error ?? 'the node is of no cluster'
   const status = membership.working?.agent.status()
   return status?.connected ? undefined : 'no session with a manager'
-}
-
-async function configFile(name: string): Promise<ConfigFile | undefined> {
-  const bytes = await systemFs.read(name)
-  if (!bytes) return undefined
-  const { parse } = await import('yaml')
-  return { name, content: parse(new TextDecoder().decode(bytes)) as unknown }
 }
 
 main().catch((error: unknown) => {

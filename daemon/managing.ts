@@ -95,6 +95,7 @@ export class Managing {
       heartbeatMs: config.raftHeartbeatMs,
       electionTimeoutMs: config.electionTimeoutMs,
       snapshotEntries: config.snapshotEntries,
+      minFreeBytes: config.minFreeMib * 1024 * 1024,
       observer: metrics.observer,
       onFatal: options.onFatal,
       clock,

@@ -18,12 +18,18 @@ const file = (dataDir: string): string => join(managerDir(dataDir), 'member.json
 
 /** The member this node is, or a new one when it is none yet. @throws StatusError DataLoss when the file is damaged */
 export async function memberState(fs: Fs, dataDir: string, random: Random): Promise<MemberState> {
-  const bytes = await fs.read(file(dataDir))
-  if (bytes) return parsed(bytes, file(dataDir))
+  const known = await existingMember(fs, dataDir)
+  if (known) return known
   const state = { raftId: newMemberId(random), dataKey: random.bytes(DATA_KEY_BYTES) }
   const dataKey = Buffer.from(state.dataKey).toString('base64')
   await fs.write(file(dataDir), JSON.stringify({ raftId: state.raftId, dataKey }))
   return state
+}
+
+/** The member this node is; undefined when it is none. @throws StatusError DataLoss when the file is damaged */
+export async function existingMember(fs: Fs, dataDir: string): Promise<MemberState | undefined> {
+  const bytes = await fs.read(file(dataDir))
+  return bytes && parsed(bytes, file(dataDir))
 }
 
 /** Forgets the Raft log and who this node was in the group. */

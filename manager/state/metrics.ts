@@ -177,6 +177,16 @@ function raftObserver(registry: Registry): Pick<MemberObserver, 'raft' | 'change
     'skein_raft_snapshot_size_bytes',
     'Size of the newest snapshot',
   )
+  const diskFree = gauge(
+    registry,
+    'skein_raft_disk_free_bytes',
+    'Free space on the disk of the log',
+  )
+  const diskLow = gauge(
+    registry,
+    'skein_raft_disk_low',
+    '1 while this manager takes no changes because that disk is nearly full',
+  )
   const leaderChanges = counter(registry, 'skein_raft_leader_changes_total', 'Leader changes seen')
   let leader: number | undefined
   return {
@@ -192,6 +202,10 @@ function raftObserver(registry: Registry): Pick<MemberObserver, 'raft' | 'change
       snapshot(direction, bytes) {
         snapshots.inc({ op: direction === 'taken' ? 'save' : 'restore', result: 'ok' })
         snapshotBytes.set(bytes)
+      },
+      disk(bytes, isLow) {
+        diskFree.set(bytes)
+        diskLow.set(Number(isLow))
       },
     },
     changed(status) {

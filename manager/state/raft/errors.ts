@@ -1,4 +1,4 @@
-import { RaftError, type RaftErrorCode } from 'raft-ts'
+import { RaftError, type RaftErrorCode, WalCorruptError } from 'raft-ts'
 import { type Code, StatusError, toStatusError } from '../../../runtime/errors.ts'
 
 const CODES: Record<RaftErrorCode, Code> = {
@@ -10,6 +10,8 @@ const CODES: Record<RaftErrorCode, Code> = {
   Timeout: 'DeadlineExceeded',
   Refused: 'FailedPrecondition',
   Corrupt: 'DataLoss',
+  DiskLow: 'ResourceExhausted',
+  DiskFailed: 'DataLoss',
 }
 
 /**
@@ -25,6 +27,8 @@ export function fromRaftError(
 }
 
 function explain(error: RaftError, addressOf: (id: number) => string | undefined): string {
+  if (error instanceof WalCorruptError)
+    return `raft: ${error.file} is damaged at byte ${error.offset}: ${error.detail}. When there are other managers, demote and remove this node there, then here: skein swarm leave --force, and join again. To salvage what comes before the damage, stop the daemon, then: skein manager repair`
   if (error.code !== 'NotLeader') return `raft: ${error.message}`
   const address = error.leader === undefined ? undefined : addressOf(error.leader)
   if (address !== undefined) return `this manager does not lead; the leader is at ${address}`

@@ -54,6 +54,8 @@ export interface RaftMemberOptions {
   readonly heartbeatMs?: number
   /** Default 1000. */
   readonly electionTimeoutMs?: number
+  /** Below this much free space on the disk of `dir` no changes are taken. Default 64 MiB. */
+  readonly minFreeBytes?: number
   /** Default 10,000 (Swarm row RF-03). */
   readonly snapshotEntries?: number
 }
@@ -296,6 +298,7 @@ function nodeOptions(
     ...(options.electionTimeoutMs !== undefined && {
       electionTimeoutMs: options.electionTimeoutMs,
     }),
+    ...(options.minFreeBytes !== undefined && { minFreeBytes: options.minFreeBytes }),
     ...(options.snapshotEntries !== undefined && { snapshotEntries: options.snapshotEntries }),
   }
 }

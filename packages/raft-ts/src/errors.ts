@@ -8,11 +8,15 @@ export type RaftErrorCode =
   | 'Timeout'
   | 'Refused'
   | 'Corrupt'
+  | 'DiskLow'
+  | 'DiskFailed'
 
 /**
  * The one error callers meet.
  *
  * - `NotLeader`, `ProposalDropped`, `TooLarge`, `Refused`: nothing was appended; `leader` is a hint where to go.
+ * - `DiskLow`: as those; nothing is taken before there is room on the disk.
+ * - `DiskFailed`: what was written may not be on disk. Told to `onFatal` only.
  * - `OutcomeUnknown`, and `Timeout` of a proposal: it may still commit.
  */
 export class RaftError extends Error {
@@ -65,6 +69,16 @@ export class WalVersionError extends RaftError {
     this.file = file
     this.version = version
   }
+}
+
+/** Why the process ends, of a write or sync that failed. */
+export function diskFailed(file: string, cause: unknown): RaftError {
+  const reason = cause instanceof Error ? cause.message : String(cause)
+  return new RaftError(
+    'DiskFailed',
+    `${file} could not be made durable: ${reason}. It is not tried again, because after a failed sync the kernel may take for written what is not; look at the disk, then start anew`,
+    { cause },
+  )
 }
 
 /** A broken promise inside the library: the process must not go on. */

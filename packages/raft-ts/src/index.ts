@@ -17,3 +17,10 @@ export type {
 export { RECOVERY_GAP, type Recovered, type Seed, recoverAlone, seedMember } from './recover.ts'
 export { MemoryFs, VirtualClock } from './testing.ts'
 export type { Entry, Joint, Member, Membership, Message, Role, SnapshotMeta } from './types.ts'
+export {
+  planRepair,
+  type Repair,
+  type RepairDamage,
+  type RepairOptions,
+  repairLog,
+} from './wal/repair.ts'

@@ -5,6 +5,7 @@ import { RaftLog } from './core/log.ts'
 import { type MemberChange, NOBODY } from './core/membership.ts'
 import { Raft } from './core/raft.ts'
 import { Contacts } from './driver/contacts.ts'
+import { DiskSpace } from './driver/disk-space.ts'
 import { Forwards } from './driver/forwards.ts'
 import { refusalOf } from './driver/gate.ts'
 import { Leadership } from './driver/leadership.ts'
@@ -33,6 +34,7 @@ export class RaftNode {
   readonly #contacts: Contacts
   readonly #leadership: Leadership
   readonly #forwards: Forwards
+  readonly #disk: DiskSpace
   readonly #proposals: Proposals
   readonly #changes: MemberChanges
   readonly #reads: Reads
@@ -49,16 +51,17 @@ export class RaftNode {
     const contacts = new Contacts(settings.id, settings.electionTimeoutMs, () => loop.nowMs)
     const leadership = new Leadership(settings, raft, loop, contacts)
     const refusals = new Refusals(settings)
+    const disk = new DiskSpace(settings, loop, leadership)
     const firstContext = Math.floor(settings.random() * 2 ** 40)
     const forwards = new Forwards(firstContext, {
       state: raft.state,
       enabled: settings.forwardProposals,
       maxEntryBytes: settings.maxEntryBytes,
-      propose: data => raft.propose(data),
+      propose: data => (disk.isLow ? { refused: 'full' } : raft.propose(data)),
       send: message => this.#turns.transmit([message]),
       refused: refusal => refusals.note(refusal),
     })
-    const proposals = new Proposals(settings, raft, loop, leadership, forwards)
+    const proposals = new Proposals(settings, raft, loop, leadership, forwards, disk)
     const reads = new Reads(firstContext, 2 * settings.heartbeatMs, c => raft.readIndex(c))
     const { wal, store } = storage
     const exchange = new SnapshotExchange(settings, raft, loop, store, refusals, messages =>
@@ -75,6 +78,7 @@ export class RaftNode {
     this.#contacts = contacts
     this.#leadership = leadership
     this.#forwards = forwards
+    this.#disk = disk
     this.#proposals = proposals
     this.#changes = new MemberChanges(raft, loop, contacts, leadership, proposals)
     this.#reads = reads
@@ -108,6 +112,7 @@ export class RaftNode {
     if (snapshot !== undefined) settings.stateMachine.restore(snapshot.data, snapshot.meta.index)
     const node = new RaftNode(settings, storage)
     node.#turns.start()
+    node.#disk.start()
     return node
   }
 

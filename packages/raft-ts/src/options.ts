@@ -47,6 +47,8 @@ export interface RaftMetrics {
   diskStalled?(seconds: number): void
   /** Something that came in was refused; nothing has changed. */
   refused?(reason: RefusalReason): void
+  /** At each look at the member's disk; `isLow`: no proposals are taken. */
+  disk?(freeBytes: number, isLow: boolean): void
 }
 
 /** Times in milliseconds, sizes in bytes. */
@@ -110,6 +112,8 @@ export interface RaftNodeOptions {
   readonly maxPending?: number
   /** Size at which the log goes on in a new file. Default 16 MiB. */
   readonly segmentBytes?: number
+  /** With less free on the disk no proposals are taken; 0: never mind. Default 64 MiB, or two segments if that is more. */
+  readonly minFreeBytes?: number
   /** Limit of waits whose caller gives none. Default 10,000. */
   readonly defaultTimeoutMs?: number
   /** Seals log records and snapshots on disk. Default: plain. */
@@ -164,6 +168,7 @@ const MIB = 1024 * KIB
 /** @throws RaftError `Refused` for options that contradict each other */
 export function withDefaults(options: RaftNodeOptions): Settings {
   const snapshotEntries = options.snapshotEntries ?? 10_000
+  const segmentBytes = options.segmentBytes ?? 16 * MIB
   return {
     heartbeatMs: 100,
     electionTimeoutMs: 1000,
@@ -182,11 +187,12 @@ export function withDefaults(options: RaftNodeOptions): Settings {
     maxInflightBytes: 16 * MIB,
     maxUncommittedBytes: 64 * MIB,
     maxPending: 65_536,
-    segmentBytes: 16 * MIB,
+    minFreeBytes: Math.max(64 * MIB, 2 * segmentBytes),
     defaultTimeoutMs: 10_000,
     ...options,
     snapshotEntries,
     leaseMs: leaseMsOf(options),
+    segmentBytes,
     send: messages => options.send(messages),
     onFatal: error => options.onFatal(error),
     ...(options.onChange && { onChange: (status: RaftStatus) => options.onChange?.(status) }),

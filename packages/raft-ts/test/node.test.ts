@@ -241,11 +241,14 @@ t.test('one voter alone leads at once', async t => {
 t.test('a failed sync and a failing state machine end the node, once', async t => {
   const c = new Cluster()
   let broken = false
+  let syncs = 0
   c.disks.set(
     1,
     new MemoryFs({
       before: operation => {
-        if (broken && operation === 'sync') throw new Error('EIO')
+        if (!broken || operation !== 'sync') return
+        syncs++
+        throw new Error('EIO')
       },
     }),
   )
@@ -253,7 +256,10 @@ t.test('a failed sync and a failing state machine end the node, once', async t =
   broken = true
   const proposal = leader.propose(bytes('x'))
   await t.rejects(c.during(proposal, 100), { code: 'OutcomeUnknown' })
-  t.match(c.fatal, [{ message: 'EIO' }])
+  t.match(c.fatal, [
+    { code: 'DiskFailed', message: /0000000001\.wal could not .* EIO\. It is not/ },
+  ])
+  t.equal(syncs, 1, 'the sync was not tried again')
   const other = c.machines.get(2) as Machine
   other.apply = () => {
     throw new Error('diverged')
@@ -261,8 +267,84 @@ t.test('a failed sync and a failing state machine end the node, once', async t =
   await c.pass(3000)
   t.match(
     c.fatal.map(e => e.message),
-    ['EIO', 'diverged'],
+    [/EIO/, 'diverged'],
   )
+})
+
+t.test(
+  'a snapshot that cannot be synced ends the node; one without room is tried again',
+  async t => {
+    const c = new Cluster()
+    let code = ''
+    const disk = new MemoryFs({
+      before: (operation, path) => {
+        if (code !== '' && operation === 'sync' && path.includes('snap/'))
+          throw Object.assign(new Error(code), { code })
+      },
+    })
+    c.disks.set(1, disk)
+    const leader = await c.start([1], { snapshotEntries: 5 })
+    const proposeSome = async (): Promise<void> => {
+      for (let i = 0; i < 6; i++) await c.during(leader.propose(bytes('x')), 10)
+    }
+    code = 'ENOSPC'
+    await proposeSome()
+    t.same(c.fatal, [])
+    t.notOk(
+      disk.paths().some(path => path.endsWith('.tmp')),
+      'the part that was written is gone',
+    )
+    code = ''
+    await c.pass(5000)
+    t.ok(leader.status().snapshotIndex > 0)
+    code = 'EIO'
+    await proposeSome().catch(() => undefined)
+    t.match(c.fatal, [{ code: 'DiskFailed', message: /snap.*EIO/ }])
+  },
+)
+
+t.test('below the disk mark no proposals are taken, and all else goes on', async t => {
+  const c = new Cluster()
+  const MIB = 1024 * 1024
+  let free = 100 * MIB
+  const seen: [number, boolean][] = []
+  c.disks.set(1, new MemoryFs({ freeBytes: () => free }))
+  const node = await c.start([1], { metrics: { disk: (...look) => seen.push(look) } })
+  await c.during(node.propose(bytes('a')), 10)
+  free = 63 * MIB
+  await c.pass(1500)
+  await t.rejects(c.during(node.propose(bytes('b')), 10), {
+    code: 'DiskLow',
+    message: /the disk of data has 63 MiB free and 80 MiB are needed.*free some space there/,
+  })
+  const { commitIndex } = node.status()
+  await c.during(node.addMember({ id: 9, address: 'x', learner: true }), 100)
+  t.ok(node.status().commitIndex > commitIndex, 'changes of membership, the way out, are taken')
+  free = 70 * MIB
+  await c.pass(1500)
+  await t.rejects(c.during(node.propose(bytes('b')), 10), { code: 'DiskLow' }, 'no flapping')
+  free = 81 * MIB
+  await c.pass(1500)
+  await c.during(node.propose(bytes('b')), 10)
+  t.same(c.machines.get(1)?.texts, ['a', 'b'])
+  t.match(seen.at(0), [100 * MIB, false])
+  t.ok(seen.some(([bytesFree, isLow]) => isLow && bytesFree === 70 * MIB))
+  t.match(seen.at(-1), [81 * MIB, false])
+})
+
+t.test('a leader whose disk is low hands over to one that has room', async t => {
+  const c = new Cluster()
+  let free = 1e9
+  c.disks.set(1, new MemoryFs({ freeBytes: () => free }))
+  const first = await c.start([1, 2, 3])
+  t.equal(first.status().role, 'leader')
+  free = 1e6
+  await c.pass(3000)
+  t.not(first.status().role, 'leader')
+  const leader = [...c.nodes.values()].find(node => node.status().role === 'leader')
+  await c.during(leader?.propose(bytes('x')) as Promise<unknown>, 100)
+  t.equal(first.status().appliedIndex, leader?.status().appliedIndex, 'and it follows')
+  t.equal(leader?.status().term, first.status().term)
 })
 
 t.test('changes are reported once each', async t => {

@@ -75,12 +75,17 @@ export class Leadership {
 
   /** The voter in reach that has most of the log. */
   heir(): number | undefined {
+    return this.heirs()[0]
+  }
+
+  /** The other voters in reach, those that have most of the log first. */
+  heirs(): number[] {
     const s = this.#raft.state
     // Not somebody whom the change under way is about to take the vote from.
     const staying = votersOf(s.membership)
     const reachable = staying.filter(id => id !== s.id && this.#contacts.inReach(id))
     const matchOf = (id: number): number => s.progress.get(id)?.match ?? 0
-    return reachable.toSorted((a, b) => matchOf(b) - matchOf(a))[0]
+    return reachable.toSorted((a, b) => matchOf(b) - matchOf(a))
   }
 
   /** Our disk has written nothing for so long, while the others go on without it: one of them leads better. */

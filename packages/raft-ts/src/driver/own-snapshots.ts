@@ -55,7 +55,10 @@ export class OwnSnapshots {
         () => {
           this.#failures = 0
         },
-        (error: unknown) => this.#backOff(error),
+        (error: unknown) => {
+          if (error instanceof RaftError && error.code === 'DiskFailed') this.#failed(error)
+          else this.#backOff(error)
+        },
       )
       .finally(() => {
         this.#running = undefined

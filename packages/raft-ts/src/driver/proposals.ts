@@ -3,6 +3,7 @@ import type { ProposeOutcome, Raft } from '../core/raft.ts'
 import { RaftError } from '../errors.ts'
 import type { Settings } from '../options.ts'
 import type { Entry } from '../types.ts'
+import type { DiskSpace } from './disk-space.ts'
 import type { Forwards } from './forwards.ts'
 import type { Leadership } from './leadership.ts'
 import type { Loop } from './loop.ts'
@@ -15,6 +16,7 @@ export class Proposals {
   readonly #loop: Loop
   readonly #leadership: Leadership
   readonly #forwards: Forwards
+  readonly #disk: DiskSpace
   readonly #entries = new PendingProposals<unknown>()
   readonly #changes = new PendingProposals<ChangeOutcome>()
 
@@ -24,12 +26,14 @@ export class Proposals {
     loop: Loop,
     leadership: Leadership,
     forwards: Forwards,
+    disk: DiskSpace,
   ) {
     this.#settings = settings
     this.#raft = raft
     this.#loop = loop
     this.#leadership = leadership
     this.#forwards = forwards
+    this.#disk = disk
   }
 
   get size(): number {
@@ -48,6 +52,8 @@ export class Proposals {
       throw new RaftError('ProposalDropped', 'aborted before it was proposed')
     if (this.size >= maxPending)
       throw new RaftError('ProposalDropped', `${maxPending} proposals are waiting already`)
+    // Another leader may have room.
+    if (this.#leadership.leads()) this.#disk.mustSuffice()
     const deadlineMs = this.#loop.deadline(options.timeoutMs)
     const { forwardProposals } = this.#settings
     if (forwardProposals && !this.#leadership.leads() && this.#raft.state.leader !== 0)

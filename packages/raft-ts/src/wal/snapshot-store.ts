@@ -1,9 +1,10 @@
 import { ByteReader, ByteWriter } from '../codec/bytes.ts'
 import { crc32 } from '../codec/crc32.ts'
 import { readSnapshotMeta, writeSnapshotMeta } from '../codec/entry.ts'
-import { RaftError, WalCorruptError } from '../errors.ts'
+import { diskFailed, RaftError, WalCorruptError } from '../errors.ts'
 import type { Encryption, RaftFs } from '../fs.ts'
 import type { Snapshot } from '../types.ts'
+import { isNoSpace } from './spares.ts'
 
 const MAGIC = new TextEncoder().encode('raftsnp1')
 
@@ -94,7 +95,10 @@ export class SnapshotStore {
     const file = await this.#fs.open(path, 'create')
     try {
       await file.write(bytes, 0)
-      await file.sync()
+      await file.sync().catch((error: unknown) => {
+        // A full disk is well, and the file goes. Anything else says that the disk loses what it took.
+        throw isNoSpace(error) ? error : diskFailed(path, error)
+      })
     } finally {
       await file.close()
     }

@@ -1,4 +1,4 @@
-import { RaftError } from '../errors.ts'
+import { diskFailed, RaftError } from '../errors.ts'
 import type { Encryption, RaftFile, RaftFs } from '../fs.ts'
 import type { HardState } from '../types.ts'
 import { encodeWrite, frame, RECORD_HEADER_BYTES, type WalWrite } from './record.ts'
@@ -88,9 +88,15 @@ export class Wal {
     const header = isFull ? await this.#cut() : NO_BYTES
     const file = this.#open()
     const { record, crc } = frame(payload, this.#sequence, this.#crc)
-    await file.write(isFull ? joined(header, record) : record, this.#size)
-    const startMs = monotonicMs()
-    await file.sync()
+    let startMs = 0
+    try {
+      await file.write(isFull ? joined(header, record) : record, this.#size)
+      startMs = monotonicMs()
+      await file.sync()
+    } catch (cause) {
+      this.abandon()
+      throw diskFailed(`${this.#options.dir}/${segmentName(this.#sequence)}`, cause)
+    }
     onSync?.((monotonicMs() - startMs) / 1000)
     onWritten?.(header.length + record.length)
     this.#crc = crc

@@ -1,10 +1,12 @@
 // Goal: managers elect, agree, survive the loss of their leader, and change their number without losing a write.
 // Method: several members in one process over streams in memory, under virtual time.
+import { MemoryFs } from 'raft-ts'
 import t from 'tap'
 import { aesSealer } from '../../../../manager/state/raft/sealer.ts'
 import type { Leadership } from '../../../../manager/state/raft/leadership.ts'
 import type { RaftMember } from '../../../../manager/state/raft/member.ts'
 import { encodeSnapshot } from '../../../../manager/state/store/snapshot.ts'
+import { sleep } from '../../../../runtime/clock.ts'
 import { systemRandom } from '../../../../runtime/random.ts'
 import { aService } from '../store/builders.ts'
 import { Cluster } from './cluster.ts'
@@ -202,6 +204,28 @@ t.test('leaving keeps a quorum', async t => {
     code: 'FailedPrecondition',
     message: /last manager/,
   })
+})
+
+t.test('a manager whose disk is nearly full says so to whoever changes something', async t => {
+  const cluster = new Cluster()
+  let free = 1e9
+  cluster.disks.set(1, new MemoryFs({ freeBytes: () => free }))
+  const member = await cluster.start(1, { bootstrap: true, minFreeBytes: 32 * 1024 * 1024 })
+  await cluster.until(() => member.leadership.leader)
+  await cluster.settle(create(member, 'before'))
+  free = 1e6
+  await cluster.settle(sleep(cluster.clock, 1500))
+  await t.rejects(cluster.settle(create(member, 'while')), {
+    code: 'ResourceExhausted',
+    message: /the disk of raft has 0 MiB free and 40 MiB are needed/,
+  })
+  free = 1e9
+  await cluster.settle(sleep(cluster.clock, 1500))
+  await cluster.settle(create(member, 'after'))
+  t.equal(
+    member.store.view(tx => tx.list('service').length),
+    2,
+  )
 })
 
 t.test('a restart brings everything back from an encrypted log and snapshot', async t => {
