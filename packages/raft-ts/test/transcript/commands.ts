@@ -1,0 +1,235 @@
+// The words of a script. Each does one thing to the cluster and leaves what it printed in `cluster.lines`.
+import type { Change } from '../../src/core/membership.ts'
+import type { Entry, Membership } from '../../src/types.ts'
+import { Cluster, type Filter, filterOf } from './cluster.ts'
+import { logText, messageText, progressText, statusText } from './format.ts'
+import { Member, type Settings } from './member.ts'
+
+const TICK_MS = 10
+const DEFAULTS: Settings = {
+  heartbeatMs: TICK_MS,
+  electionTimeoutMs: 100,
+  preVote: true,
+  checkQuorum: true,
+  maxInflight: 16,
+  maxInflightBytes: 1e6,
+  maxBatchBytes: 1e6,
+  maxUncommittedBytes: 1e6,
+}
+const OPTION_NAMES: Record<string, keyof Settings> = {
+  'pre-vote': 'preVote',
+  'check-quorum': 'checkQuorum',
+  'max-inflight': 'maxInflight',
+  'max-inflight-bytes': 'maxInflightBytes',
+  'max-batch-bytes': 'maxBatchBytes',
+  'max-uncommitted-bytes': 'maxUncommittedBytes',
+}
+
+interface Call {
+  readonly cluster: Cluster
+  /** Ids, as a rule. */
+  readonly numbers: readonly number[]
+  readonly words: readonly string[]
+  readonly options: ReadonlyMap<string, string>
+  readonly filter: Filter
+}
+
+/** Runs scripts; `run` is one command line. */
+export class Interpreter {
+  readonly #cluster = new Cluster()
+  #settings = DEFAULTS
+
+  /** @returns what the command printed */
+  run(line: string): readonly string[] {
+    const cluster = this.#cluster
+    const [first = '', ...rest] = line.split(' ')
+    if (first === 'quiet') {
+      this.run(rest.join(' '))
+      return []
+    }
+    const options = new Map<string, string>()
+    for (const [name = '', value] of rest.map(word => word.split('=')))
+      if (value !== undefined) options.set(name, value)
+    const words = rest.filter(word => !word.includes('='))
+    const call = { cluster, words, numbers: words.map(Number), options, filter: filterOf(options) }
+    cluster.lines = []
+    if (first === 'members') this.#members(call)
+    else if (first === 'joiner') this.#add(call.numbers[0] ?? 0, { members: [], removed: [] }, call)
+    else {
+      const command = COMMANDS[first]
+      if (command === undefined) throw new Error(`there is no command "${first}"`)
+      command(call)
+    }
+    for (const member of cluster.running()) member.observe()
+    cluster.check()
+    return cluster.lines
+  }
+
+  /** `members 1 2 3 [learners=3] [log2=1,1,2] [pre-vote=off] ...`: a cluster that is there already, logs by their terms. */
+  #members(call: Call): void {
+    const changed = Object.entries(OPTION_NAMES).flatMap(([name, key]) => {
+      const value = call.options.get(name)
+      if (value === undefined) return []
+      return [[key, value === 'on' || value === 'off' ? value === 'on' : Number(value)]]
+    })
+    this.#settings = { ...DEFAULTS, ...Object.fromEntries(changed) }
+    const learners = call.options.get('learners')?.split(',').map(Number) ?? []
+    const members = call.numbers.map(id => ({ id, address: '', learner: learners.includes(id) }))
+    for (const { id } of members) this.#add(id, { members, removed: [] }, call)
+  }
+
+  #add(id: number, membership: Membership, { cluster, options }: Call): void {
+    const terms = options.get(`log${id}`)?.split(',').map(Number) ?? []
+    const entries = terms.map(
+      (term, i): Entry => ({
+        index: i + 1,
+        term,
+        kind: 'normal',
+        data: new TextEncoder().encode(`${'abcdefghijklmnopqrstuvwxyz'[i]}${term}`),
+      }),
+    )
+    const term = Number(options.get('term') ?? terms.at(-1) ?? 0)
+    cluster.members.set(
+      id,
+      new Member(
+        id,
+        this.#settings,
+        {
+          hardState: { term, vote: 0, commit: Number(options.get('commit') ?? 0) },
+          base: { index: 0, term: 0, membership },
+          entries,
+        },
+        cluster,
+      ),
+    )
+  }
+}
+
+const COMMANDS: Readonly<Record<string, (call: Call) => void>> = {
+  // What an application or a timer asks of a core.
+  campaign: call => self(call).raft.campaign(),
+  propose: call => {
+    for (const word of call.words.slice(1))
+      tell(call, self(call).raft.propose(new TextEncoder().encode(word)))
+  },
+  /** A proposal of so many bytes. */
+  'propose-bytes': call => tell(call, self(call).raft.propose(new Uint8Array(other(call)))),
+  change: call => tell(call, self(call).raft.proposeChange(changeOf(call))),
+  read: call => answer(call, self(call).raft.readIndex(other(call))),
+  transfer: call => answer(call, self(call).raft.transferTo(other(call))),
+  'forget-leader': call => self(call).raft.forgetLeader(),
+  unreachable: call => self(call).raft.reportUnreachable(other(call)),
+  'snapshot-report': call =>
+    self(call).raft.reportSnapshot(other(call), call.words.includes('delivered')),
+  compact: call => self(call).compact(other(call), Number(call.options.get('tail') ?? 0)),
+
+  // Time. Nothing is delivered by `tick`; `run` lets everything happen and tells only what changed.
+  tick: call => {
+    for (let at = 0; at < other(call); at += TICK_MS) self(call).raft.tick(TICK_MS)
+  },
+  run: ({ cluster, numbers, filter }) => {
+    const [durationMs = 0, ...ids] = numbers
+    const lines: string[] = []
+    for (let at = TICK_MS; at <= durationMs; at += TICK_MS) {
+      cluster.lines = []
+      cluster.verbose = false
+      for (const member of cluster.running(ids)) member.raft.tick(TICK_MS)
+      for (const member of cluster.running()) member.observe()
+      cluster.stabilize([], filter)
+      cluster.verbose = true
+      lines.push(...cluster.lines.map(line => `+${at} ms: ${line}`))
+    }
+    cluster.lines = lines
+  },
+  /** `patience 2 0.5`: the timeouts that 2 draws from now on are this far into their range. */
+  patience: call => {
+    self(call).chance = Number(call.words[1])
+    self(call).raft.state.resetTimer()
+  },
+
+  // Disk, state machine, wires.
+  ready: call => void self(call).ready(),
+  'slow-disk': call => {
+    self(call).slowDisk = call.words[1] !== 'off'
+    if (!self(call).slowDisk) while (self(call).finishWrite());
+  },
+  'slow-apply': call => {
+    self(call).slowApply = call.words[1] !== 'off'
+    if (!self(call).slowApply) while (self(call).applyNext());
+  },
+  'write-done': call => void self(call).finishWrite(),
+  'apply-done': call => void self(call).applyNext(),
+  crash: call => self(call).crash(),
+  restart: call => {
+    self(call).restart()
+    call.cluster.say(statusText(self(call).raft.state))
+  },
+  stabilize: ({ cluster, numbers, filter }) => cluster.stabilize(numbers, filter),
+  deliver: ({ cluster, filter, options }) => {
+    for (const m of cluster.take(filter, limitOf(options))) {
+      cluster.say(messageText(m))
+      cluster.deliver([m])
+    }
+  },
+  /** The same message arrives again later. */
+  duplicate: ({ cluster, filter, options }) => {
+    cluster.queue.push(...cluster.queue.filter(filter).slice(0, limitOf(options)))
+  },
+  drop: ({ cluster, filter, options }) => {
+    for (const m of cluster.take(filter, limitOf(options))) cluster.say(`${messageText(m)} (lost)`)
+  },
+  /** `cut 1 2`: nothing passes between these and the others. */
+  cut: ({ cluster, numbers }) => {
+    cluster.losses.push(m => numbers.includes(m.from) !== numbers.includes(m.to))
+  },
+  /** `block type=append to=3`: such messages are lost from now on. */
+  block: ({ cluster, filter }) => void cluster.losses.push(filter),
+  heal: ({ cluster }) => {
+    cluster.losses = []
+  },
+
+  // What there is to see.
+  status: ({ cluster, numbers }) => {
+    for (const member of cluster.running(numbers)) cluster.say(statusText(member.raft.state))
+  },
+  log: ({ cluster, numbers }) => {
+    for (const member of cluster.running(numbers)) cluster.say(logText(member.raft.state))
+  },
+  progress: call => {
+    for (const [id, p] of self(call).raft.state.progress)
+      if (id !== self(call).id) call.cluster.say(progressText(id, p))
+  },
+  messages: ({ cluster }) => {
+    for (const m of cluster.queue) cluster.say(messageText(m))
+  },
+}
+
+function self({ cluster, numbers }: Call): Member {
+  return cluster.member(numbers[0] ?? 0)
+}
+
+function other({ numbers }: Call): number {
+  const number = numbers[1]
+  if (number === undefined || Number.isNaN(number)) throw new Error('a number is missing')
+  return number
+}
+
+function limitOf(options: ReadonlyMap<string, string>): number {
+  return Number(options.get('limit') ?? Number.POSITIVE_INFINITY)
+}
+
+function answer({ cluster }: Call, accepted: boolean): void {
+  if (!accepted) cluster.say('refused')
+}
+
+function tell({ cluster }: Call, outcome: { refused: string } | { index: number }): void {
+  if ('refused' in outcome) cluster.say(`refused: ${outcome.refused}`)
+}
+
+function changeOf({ words }: Call): Change {
+  const [, kind, id = ''] = words
+  if (kind === 'add')
+    return { kind, member: { id: Number(id), address: '', learner: words.includes('learner') } }
+  if (kind === 'promote' || kind === 'demote' || kind === 'remove') return { kind, id: Number(id) }
+  throw new Error(`there is no change "${kind ?? ''}"`)
+}

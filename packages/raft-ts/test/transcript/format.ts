@@ -1,0 +1,157 @@
+// How transcripts name things. A place in a log is `index/term`.
+import { type Change, decodeChange } from '../../src/core/membership.ts'
+import type { Progress } from '../../src/core/progress.ts'
+import type { Ready } from '../../src/core/raft.ts'
+import type { RaftState } from '../../src/core/state.ts'
+import type { Entry, HardState, Membership, Message } from '../../src/types.ts'
+
+/** The word for a message in outputs and in `type=` filters. */
+export function messageWord(m: Message): string {
+  switch (m.type) {
+    case 'vote':
+      return 'vote'
+    case 'preVote':
+      return 'pre-vote'
+    case 'voteResponse':
+      return m.reject ? 'vote-no' : 'vote-yes'
+    case 'preVoteResponse':
+      return m.reject ? 'pre-vote-no' : 'pre-vote-yes'
+    case 'append':
+      return 'append'
+    case 'appendResponse':
+      return m.reject ? 'append-no' : 'append-ok'
+    case 'heartbeat':
+      return 'heartbeat'
+    case 'heartbeatResponse':
+      return 'heartbeat-ok'
+    case 'snapshot':
+      return 'snapshot'
+    case 'snapshotChunk':
+      return 'snapshot-chunk'
+    case 'snapshotChunkResponse':
+      return 'snapshot-chunk-ok'
+    case 'timeoutNow':
+      return 'timeout-now'
+    case 'readIndex':
+      return 'read'
+    case 'readIndexResponse':
+      return 'read-ok'
+    case 'removed':
+      return 'removed'
+  }
+}
+
+export function messageText(m: Message): string {
+  return `${m.from}->${m.to} ${messageWord(m)} term ${m.term}${bodyText(m)}`
+}
+
+function bodyText(m: Message): string {
+  switch (m.type) {
+    case 'vote':
+    case 'preVote':
+      return ` last ${m.lastIndex}/${m.lastTerm} commit ${m.commit}/${m.commitTerm}${m.transfer ? ' transfer' : ''}`
+    case 'voteResponse':
+    case 'preVoteResponse':
+      return ` commit ${m.commit}/${m.commitTerm}`
+    case 'append':
+      return ` prev ${m.prevIndex}/${m.prevTerm} commit ${m.commit} ${entriesText(m.entries)}`
+    case 'appendResponse':
+      return m.reject
+        ? ` at ${m.index} hint ${m.hintIndex}/${m.hintTerm}`
+        : ` through ${m.index}`
+    case 'heartbeat':
+      return ` commit ${m.commit}${m.round > 0 ? ` round ${m.round}` : ''}`
+    case 'heartbeatResponse':
+      return m.round > 0 ? ` round ${m.round}` : ''
+    case 'snapshot': {
+      const { index, term, membership } = m.snapshot.meta
+      return ` of ${index}/${term} with ${membershipText(membership)}`
+    }
+    case 'readIndex':
+      return ` ${m.context}`
+    case 'readIndexResponse':
+      return ` ${m.context} at ${m.index}`
+    default:
+      return ''
+  }
+}
+
+export function entriesText(entries: readonly Entry[]): string {
+  return `[${entries.map(entryText).join(', ')}]`
+}
+
+export function entryText(entry: Entry): string {
+  return `${entry.index}/${entry.term} ${dataText(entry)}`
+}
+
+function dataText({ kind, data }: Entry): string {
+  if (kind === 'empty') return 'empty'
+  if (kind === 'config') return changeText(decodeChange(data))
+  return data.length > 16 ? `${data.length} bytes` : `"${new TextDecoder().decode(data)}"`
+}
+
+function changeText(change: Change): string {
+  if (change.kind === 'bootstrap') return 'bootstrap'
+  if (change.kind === 'add')
+    return `add ${change.member.id}${change.member.learner ? ' learner' : ''}`
+  return `${change.kind} ${change.id}`
+}
+
+export function membershipText({ members, removed }: Membership): string {
+  const ids = (learner: boolean): string =>
+    members
+      .filter(m => m.learner === learner)
+      .map(m => m.id)
+      .join(',')
+  const learners = ids(true)
+  return [
+    `voters ${ids(false) || 'none'}`,
+    learners === '' ? '' : `learners ${learners}`,
+    removed.length === 0 ? '' : `removed ${removed.join(',')}`,
+  ]
+    .filter(part => part !== '')
+    .join(' ')
+}
+
+/** What is new against what was handed out before, and what has to be written. */
+export function readyText(
+  id: number,
+  ready: Ready,
+  before: HardState,
+  slowDisk: boolean,
+): string {
+  const { term, vote, commit } = ready.hardState
+  const parts = [
+    term === before.term && vote === before.vote ? '' : `term ${term} vote ${vote}`,
+    commit === before.commit ? '' : `commit ${commit}`,
+    ready.snapshot === undefined
+      ? ''
+      : `snapshot ${ready.snapshot.meta.index}/${ready.snapshot.meta.term}`,
+    ready.entries.length === 0 ? '' : `store ${entriesText(ready.entries)}`,
+    ready.mustSync ? (slowDisk ? `write #${ready.write} begun` : 'sync') : '',
+  ].filter(part => part !== '')
+  return parts.length === 0 ? `${id} ready` : `${id} ready: ${parts.join(', ')}`
+}
+
+export function roleText(s: RaftState): string {
+  const learner = s.membership.members.some(m => m.id === s.id && m.learner)
+  const role = s.role === 'follower' && learner ? 'learner' : s.role
+  const led = s.leader === 0 || s.leader === s.id ? '' : ` of ${s.leader}`
+  return `${role}${led} at term ${s.term}`
+}
+
+export function statusText(s: RaftState): string {
+  const { lastIndex, lastTerm, committed, applied, stable } = s.log
+  return `${s.id} ${roleText(s)}, vote ${s.vote}, last ${lastIndex}/${lastTerm}, stable ${stable}, commit ${committed}, applied ${applied}`
+}
+
+export function logText(s: RaftState): string {
+  const { firstIndex, lastIndex } = s.log
+  const entries = s.log.slice(firstIndex, lastIndex, Number.POSITIVE_INFINITY)
+  return `${s.id} from ${firstIndex}: ${entriesText(entries)}`
+}
+
+export function progressText(id: number, p: Progress): string {
+  const flags = [p.paused ? ' paused' : '', p.active ? '' : ' silent'].join('')
+  return `  ${id} ${p.state} match ${p.match} next ${p.next} in flight ${p.inflight}${flags}`
+}
