@@ -1,6 +1,6 @@
 // Members, the messages between them, and what must hold whatever a script does.
 import type { Entry, Message } from '../../src/types.ts'
-import { entryText, messageText, messageWord } from './format.ts'
+import { entryText, MESSAGE_WORDS, messageText, messageWord } from './format.ts'
 import type { Member } from './member.ts'
 
 export type Filter = (m: Message) => boolean
@@ -96,5 +96,10 @@ export class Cluster {
 export function filterOf(options: ReadonlyMap<string, string>): Filter {
   const fits = (name: string, value: string): boolean =>
     options.get(name)?.split(',').includes(value) ?? true
+  const wrong = options
+    .get('type')
+    ?.split(',')
+    .find(word => !MESSAGE_WORDS.includes(word))
+  if (wrong !== undefined) throw new Error(`there is no message "${wrong}"`)
   return m => fits('to', `${m.to}`) && fits('from', `${m.from}`) && fits('type', messageWord(m))
 }

@@ -1,31 +1,12 @@
 // The words of a script. Each does one thing to the cluster and leaves what it printed in `cluster.lines`.
 import type { Change } from '../../src/core/membership.ts'
-import type { Entry, Membership } from '../../src/types.ts'
-import { Cluster, type Filter, filterOf } from './cluster.ts'
+import type { Cluster, Filter } from './cluster.ts'
 import { logText, messageText, progressText, statusText } from './format.ts'
-import { Member, type Settings } from './member.ts'
+import type { Member } from './member.ts'
 
-const TICK_MS = 10
-const DEFAULTS: Settings = {
-  heartbeatMs: TICK_MS,
-  electionTimeoutMs: 100,
-  preVote: true,
-  checkQuorum: true,
-  maxInflight: 16,
-  maxInflightBytes: 1e6,
-  maxBatchBytes: 1e6,
-  maxUncommittedBytes: 1e6,
-}
-const OPTION_NAMES: Record<string, keyof Settings> = {
-  'pre-vote': 'preVote',
-  'check-quorum': 'checkQuorum',
-  'max-inflight': 'maxInflight',
-  'max-inflight-bytes': 'maxInflightBytes',
-  'max-batch-bytes': 'maxBatchBytes',
-  'max-uncommitted-bytes': 'maxUncommittedBytes',
-}
+export const TICK_MS = 10
 
-interface Call {
+export interface Call {
   readonly cluster: Cluster
   /** Ids, as a rule. */
   readonly numbers: readonly number[]
@@ -34,78 +15,7 @@ interface Call {
   readonly filter: Filter
 }
 
-/** Runs scripts; `run` is one command line. */
-export class Interpreter {
-  readonly #cluster = new Cluster()
-  #settings = DEFAULTS
-
-  /** @returns what the command printed */
-  run(line: string): readonly string[] {
-    const cluster = this.#cluster
-    const [first = '', ...rest] = line.split(' ')
-    if (first === 'quiet') {
-      this.run(rest.join(' '))
-      return []
-    }
-    const options = new Map<string, string>()
-    for (const [name = '', value] of rest.map(word => word.split('=')))
-      if (value !== undefined) options.set(name, value)
-    const words = rest.filter(word => !word.includes('='))
-    const call = { cluster, words, numbers: words.map(Number), options, filter: filterOf(options) }
-    cluster.lines = []
-    if (first === 'members') this.#members(call)
-    else if (first === 'joiner') this.#add(call.numbers[0] ?? 0, { members: [], removed: [] }, call)
-    else {
-      const command = COMMANDS[first]
-      if (command === undefined) throw new Error(`there is no command "${first}"`)
-      command(call)
-    }
-    for (const member of cluster.running()) member.observe()
-    cluster.check()
-    return cluster.lines
-  }
-
-  /** `members 1 2 3 [learners=3] [log2=1,1,2] [pre-vote=off] ...`: a cluster that is there already, logs by their terms. */
-  #members(call: Call): void {
-    const changed = Object.entries(OPTION_NAMES).flatMap(([name, key]) => {
-      const value = call.options.get(name)
-      if (value === undefined) return []
-      return [[key, value === 'on' || value === 'off' ? value === 'on' : Number(value)]]
-    })
-    this.#settings = { ...DEFAULTS, ...Object.fromEntries(changed) }
-    const learners = call.options.get('learners')?.split(',').map(Number) ?? []
-    const members = call.numbers.map(id => ({ id, address: '', learner: learners.includes(id) }))
-    for (const { id } of members) this.#add(id, { members, removed: [] }, call)
-  }
-
-  #add(id: number, membership: Membership, { cluster, options }: Call): void {
-    const terms = options.get(`log${id}`)?.split(',').map(Number) ?? []
-    const entries = terms.map(
-      (term, i): Entry => ({
-        index: i + 1,
-        term,
-        kind: 'normal',
-        data: new TextEncoder().encode(`${'abcdefghijklmnopqrstuvwxyz'[i]}${term}`),
-      }),
-    )
-    const term = Number(options.get('term') ?? terms.at(-1) ?? 0)
-    cluster.members.set(
-      id,
-      new Member(
-        id,
-        this.#settings,
-        {
-          hardState: { term, vote: 0, commit: Number(options.get('commit') ?? 0) },
-          base: { index: 0, term: 0, membership },
-          entries,
-        },
-        cluster,
-      ),
-    )
-  }
-}
-
-const COMMANDS: Readonly<Record<string, (call: Call) => void>> = {
+export const COMMANDS: Readonly<Record<string, (call: Call) => void>> = {
   // What an application or a timer asks of a core.
   campaign: call => self(call).raft.campaign(),
   propose: call => {

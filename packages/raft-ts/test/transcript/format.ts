@@ -5,40 +5,38 @@ import type { Ready } from '../../src/core/raft.ts'
 import type { RaftState } from '../../src/core/state.ts'
 import type { Entry, HardState, Membership, Message } from '../../src/types.ts'
 
+const WORDS: Readonly<Record<Message['type'], string>> = {
+  vote: 'vote',
+  voteResponse: 'vote',
+  preVote: 'pre-vote',
+  preVoteResponse: 'pre-vote',
+  append: 'append',
+  appendResponse: 'append',
+  heartbeat: 'heartbeat',
+  heartbeatResponse: 'heartbeat-ok',
+  snapshot: 'snapshot',
+  snapshotChunk: 'snapshot-chunk',
+  snapshotChunkResponse: 'snapshot-chunk-ok',
+  timeoutNow: 'timeout-now',
+  readIndex: 'read',
+  readIndexResponse: 'read-ok',
+  removed: 'removed',
+}
+
+/** Every word that `messageWord` may give. */
+export const MESSAGE_WORDS: readonly string[] = Object.values(WORDS).flatMap(word => [
+  word,
+  `${word}-yes`,
+  `${word}-no`,
+  `${word}-ok`,
+])
+
 /** The word for a message in outputs and in `type=` filters. */
 export function messageWord(m: Message): string {
-  switch (m.type) {
-    case 'vote':
-      return 'vote'
-    case 'preVote':
-      return 'pre-vote'
-    case 'voteResponse':
-      return m.reject ? 'vote-no' : 'vote-yes'
-    case 'preVoteResponse':
-      return m.reject ? 'pre-vote-no' : 'pre-vote-yes'
-    case 'append':
-      return 'append'
-    case 'appendResponse':
-      return m.reject ? 'append-no' : 'append-ok'
-    case 'heartbeat':
-      return 'heartbeat'
-    case 'heartbeatResponse':
-      return 'heartbeat-ok'
-    case 'snapshot':
-      return 'snapshot'
-    case 'snapshotChunk':
-      return 'snapshot-chunk'
-    case 'snapshotChunkResponse':
-      return 'snapshot-chunk-ok'
-    case 'timeoutNow':
-      return 'timeout-now'
-    case 'readIndex':
-      return 'read'
-    case 'readIndexResponse':
-      return 'read-ok'
-    case 'removed':
-      return 'removed'
-  }
+  const word = WORDS[m.type]
+  if (!('reject' in m)) return word
+  if (m.reject) return `${word}-no`
+  return m.type === 'appendResponse' ? `${word}-ok` : `${word}-yes`
 }
 
 export function messageText(m: Message): string {
@@ -56,9 +54,7 @@ function bodyText(m: Message): string {
     case 'append':
       return ` prev ${m.prevIndex}/${m.prevTerm} commit ${m.commit} ${entriesText(m.entries)}`
     case 'appendResponse':
-      return m.reject
-        ? ` at ${m.index} hint ${m.hintIndex}/${m.hintTerm}`
-        : ` through ${m.index}`
+      return m.reject ? ` at ${m.index} hint ${m.hintIndex}/${m.hintTerm}` : ` through ${m.index}`
     case 'heartbeat':
       return ` commit ${m.commit}${m.round > 0 ? ` round ${m.round}` : ''}`
     case 'heartbeatResponse':
@@ -71,7 +67,11 @@ function bodyText(m: Message): string {
       return ` ${m.context}`
     case 'readIndexResponse':
       return ` ${m.context} at ${m.index}`
-    default:
+    case 'timeoutNow':
+    case 'removed':
+    // Chunks are the driver's.
+    case 'snapshotChunk':
+    case 'snapshotChunkResponse':
       return ''
   }
 }
@@ -114,12 +114,7 @@ export function membershipText({ members, removed }: Membership): string {
 }
 
 /** What is new against what was handed out before, and what has to be written. */
-export function readyText(
-  id: number,
-  ready: Ready,
-  before: HardState,
-  slowDisk: boolean,
-): string {
+export function readyText(id: number, ready: Ready, before: HardState, slowDisk: boolean): string {
   const { term, vote, commit } = ready.hardState
   const parts = [
     term === before.term && vote === before.vote ? '' : `term ${term} vote ${vote}`,

@@ -111,7 +111,9 @@ export class Member {
     const entries = this.#toApply.shift()
     if (entries === undefined) return false
     for (const entry of entries) this.#onApply(entry)
-    this.#say(`${this.slowApply ? `${this.id} applies` : '  apply'} ${entries.map(entryText).join(', ')}`)
+    this.#say(
+      `${this.slowApply ? `${this.id} applies` : '  apply'} ${entries.map(entryText).join(', ')}`,
+    )
     const outcome = this.raft.applied(entries)
     if (outcome?.refused !== undefined) this.#say(`  refused: ${outcome.refused}`)
     this.#remember(this.raft.state.log.applied)

@@ -1,0 +1,102 @@
+// Runs the lines of a script on a cluster: finds the word, reads the arguments, checks what must hold.
+import type { Entry, Membership } from '../../src/types.ts'
+import { Cluster, filterOf } from './cluster.ts'
+import { type Call, COMMANDS, TICK_MS } from './commands.ts'
+import { Member, type Settings } from './member.ts'
+
+const DEFAULTS: Settings = {
+  heartbeatMs: TICK_MS,
+  electionTimeoutMs: 100,
+  preVote: true,
+  checkQuorum: true,
+  maxInflight: 16,
+  maxInflightBytes: 1e6,
+  maxBatchBytes: 1e6,
+  maxUncommittedBytes: 1e6,
+}
+const OPTION_NAMES: Record<string, keyof Settings> = {
+  'pre-vote': 'preVote',
+  'check-quorum': 'checkQuorum',
+  'max-inflight': 'maxInflight',
+  'max-inflight-bytes': 'maxInflightBytes',
+  'max-batch-bytes': 'maxBatchBytes',
+  'max-uncommitted-bytes': 'maxUncommittedBytes',
+}
+
+/** A word with `=` that is none of these is a slip of the pen, and would silently filter nothing. */
+const KNOWN = /^(?:to|from|type|limit|tail|learners|term|commit|log\d+)$/
+
+/** Runs scripts; `run` is one command line. */
+export class Interpreter {
+  readonly cluster = new Cluster()
+  #settings = DEFAULTS
+
+  /** @returns what the command printed */
+  run(line: string): readonly string[] {
+    const { cluster } = this
+    const [first = '', ...rest] = line.split(' ')
+    if (first === 'quiet') {
+      this.run(rest.join(' '))
+      return []
+    }
+    const options = new Map<string, string>()
+    for (const [name = '', value] of rest.map(word => word.split('=')))
+      if (value !== undefined) {
+        if (!KNOWN.test(name) && !(name in OPTION_NAMES))
+          throw new Error(`there is no option "${name}"`)
+        options.set(name, value)
+      }
+    const words = rest.filter(word => !word.includes('='))
+    const call = { cluster, words, numbers: words.map(Number), options, filter: filterOf(options) }
+    cluster.lines = []
+    if (first === 'members') this.#members(call)
+    else if (first === 'joiner') this.#add(call.numbers[0] ?? 0, { members: [], removed: [] }, call)
+    else {
+      const command = COMMANDS[first]
+      if (command === undefined) throw new Error(`there is no command "${first}"`)
+      command(call)
+    }
+    for (const member of cluster.running()) member.observe()
+    cluster.check()
+    return cluster.lines
+  }
+
+  /** `members 1 2 3 [learners=3] [log2=1,1,2] [pre-vote=off] ...`: a cluster that is there already, logs by their terms. */
+  #members(call: Call): void {
+    const changed = Object.entries(OPTION_NAMES).flatMap(([name, key]) => {
+      const value = call.options.get(name)
+      if (value === undefined) return []
+      return [[key, value === 'on' || value === 'off' ? value === 'on' : Number(value)]]
+    })
+    this.#settings = { ...DEFAULTS, ...Object.fromEntries(changed) }
+    const learners = call.options.get('learners')?.split(',').map(Number) ?? []
+    const members = call.numbers.map(id => ({ id, address: '', learner: learners.includes(id) }))
+    for (const { id } of members) this.#add(id, { members, removed: [] }, call)
+  }
+
+  #add(id: number, membership: Membership, { cluster, options }: Call): void {
+    const terms = options.get(`log${id}`)?.split(',').map(Number) ?? []
+    const entries = terms.map(
+      (term, i): Entry => ({
+        index: i + 1,
+        term,
+        kind: 'normal',
+        data: new TextEncoder().encode(`${'abcdefghijklmnopqrstuvwxyz'[i]}${term}`),
+      }),
+    )
+    const term = Number(options.get('term') ?? terms.at(-1) ?? 0)
+    cluster.members.set(
+      id,
+      new Member(
+        id,
+        this.#settings,
+        {
+          hardState: { term, vote: 0, commit: Number(options.get('commit') ?? 0) },
+          base: { index: 0, term: 0, membership },
+          entries,
+        },
+        cluster,
+      ),
+    )
+  }
+}
