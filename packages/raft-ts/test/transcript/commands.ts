@@ -81,6 +81,22 @@ export const COMMANDS: Readonly<Record<string, (call: Call) => void>> = {
       cluster.deliver([m])
     }
   },
+  /** `send-append 1 3 prev=1 last=2`: what the leader might have sent at some time, with its commit index of now. */
+  'send-append': call => {
+    const { log, term } = self(call).raft.state
+    const prevIndex = Number(call.options.get('prev'))
+    const to = Number(call.options.get('last'))
+    call.cluster.post({
+      type: 'append',
+      from: self(call).id,
+      to: other(call),
+      term,
+      prevIndex,
+      prevTerm: log.termAt(prevIndex) ?? 0,
+      commit: log.committed,
+      entries: log.slice(prevIndex + 1, to, Number.POSITIVE_INFINITY),
+    })
+  },
   /** The same message arrives again later. */
   duplicate: ({ cluster, filter, options }) => {
     cluster.queue.push(...cluster.queue.filter(filter).slice(0, limitOf(options)))

@@ -24,7 +24,7 @@ const OPTION_NAMES: Record<string, keyof Settings> = {
 }
 
 /** A word with `=` that is none of these is a slip of the pen, and would silently filter nothing. */
-const KNOWN = /^(?:to|from|type|limit|tail|learners|term|commit|log\d+)$/
+const KNOWN = /^(?:to|from|type|limit|tail|learners|term|commit|prev|last|log\d+)$/
 
 /** Runs scripts; `run` is one command line. */
 export class Interpreter {
