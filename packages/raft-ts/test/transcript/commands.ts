@@ -1,5 +1,5 @@
 // The words of a script. Each does one thing to the cluster and leaves what it printed in `cluster.lines`.
-import type { Change } from '../../src/core/membership.ts'
+import type { Change, MemberChange } from '../../src/core/membership.ts'
 import type { Cluster, Filter } from './cluster.ts'
 import { logText, messageText, progressText, statusText } from './format.ts'
 import type { Member } from './member.ts'
@@ -152,10 +152,22 @@ function tell({ cluster }: Call, outcome: { refused: string } | { index: number 
   if ('refused' in outcome) cluster.say(`refused: ${outcome.refused}`)
 }
 
+/** `change 1 add 4 learner`; several at once behind `joint`, or `enter` when the end is to be asked for with `leave`. */
 function changeOf({ words }: Call): Change {
-  const [, kind, id = ''] = words
+  const [, kind = '', ...rest] = words
+  if (kind === 'leave') return { kind: 'leaveJoint' }
+  if (kind !== 'joint' && kind !== 'enter') return stepOf([kind, ...rest])
+  const steps = rest.join(' ').split(', ')
+  return {
+    kind: 'enterJoint',
+    autoLeave: kind === 'joint',
+    changes: steps.map(step => stepOf(step.split(' '))),
+  }
+}
+
+function stepOf([kind = '', id = '', role]: readonly string[]): MemberChange {
   if (kind === 'add')
-    return { kind, member: { id: Number(id), address: '', learner: words.includes('learner') } }
+    return { kind, member: { id: Number(id), address: '', learner: role === 'learner' } }
   if (kind === 'promote' || kind === 'demote' || kind === 'remove') return { kind, id: Number(id) }
-  throw new Error(`there is no change "${kind ?? ''}"`)
+  throw new Error(`there is no change "${kind}"`)
 }

@@ -91,26 +91,34 @@ function dataText({ kind, data }: Entry): string {
 }
 
 function changeText(change: Change): string {
-  if (change.kind === 'bootstrap') return 'bootstrap'
-  if (change.kind === 'add')
-    return `add ${change.member.id}${change.member.learner ? ' learner' : ''}`
-  return `${change.kind} ${change.id}`
+  switch (change.kind) {
+    case 'add':
+      return `add ${change.member.id}${change.member.learner ? ' learner' : ''}`
+    case 'promote':
+    case 'demote':
+    case 'remove':
+      return `${change.kind} ${change.id}`
+    case 'enterJoint':
+      return `${change.autoLeave ? 'pass through' : 'enter'} joint (${change.changes.map(changeText).join(', ')})`
+    case 'leaveJoint':
+      return 'leave joint'
+    case 'bootstrap':
+      return `bootstrap ${change.members.map(m => m.id).join(',')}`
+  }
 }
 
-export function membershipText({ members, removed }: Membership): string {
-  const ids = (learner: boolean): string =>
-    members
-      .filter(m => m.learner === learner)
-      .map(m => m.id)
-      .join(',')
-  const learners = ids(true)
+export function membershipText({ members, removed, joint }: Membership): string {
+  const ids = (learner: boolean): readonly number[] =>
+    members.filter(m => m.learner === learner).map(m => m.id)
+  const part = (name: string, of: readonly number[]): string =>
+    of.length === 0 ? '' : ` ${name} ${of.join(',')}`
   return [
-    `voters ${ids(false) || 'none'}`,
-    learners === '' ? '' : `learners ${learners}`,
-    removed.length === 0 ? '' : `removed ${removed.join(',')}`,
-  ]
-    .filter(part => part !== '')
-    .join(' ')
+    `voters ${ids(false).join(',') || 'none'}`,
+    part('and', joint?.outgoing ?? []),
+    part('learners', ids(true)),
+    part('leaving', joint?.leaving ?? []),
+    part('removed', removed),
+  ].join('')
 }
 
 /** What is new against what was handed out before, and what has to be written. */
@@ -129,7 +137,7 @@ export function readyText(id: number, ready: Ready, before: HardState, slowDisk:
 }
 
 export function roleText(s: RaftState): string {
-  const learner = s.membership.members.some(m => m.id === s.id && m.learner)
+  const learner = !s.isVoter && s.membership.members.some(m => m.id === s.id)
   const role = s.role === 'follower' && learner ? 'learner' : s.role
   const led = s.leader === 0 || s.leader === s.id ? '' : ` of ${s.leader}`
   return `${role}${led} at term ${s.term}`

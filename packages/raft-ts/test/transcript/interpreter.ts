@@ -1,4 +1,5 @@
 // Runs the lines of a script on a cluster: finds the word, reads the arguments, checks what must hold.
+import { encodeChange, NOBODY } from '../../src/core/membership.ts'
 import type { Entry, Membership } from '../../src/types.ts'
 import { Cluster, filterOf } from './cluster.ts'
 import { type Call, COMMANDS, TICK_MS } from './commands.ts'
@@ -50,7 +51,8 @@ export class Interpreter {
     const call = { cluster, words, numbers: words.map(Number), options, filter: filterOf(options) }
     cluster.lines = []
     if (first === 'members') this.#members(call)
-    else if (first === 'joiner') this.#add(call.numbers[0] ?? 0, { members: [], removed: [] }, call)
+    else if (first === 'bootstrap') this.#bootstrap(call)
+    else if (first === 'joiner') this.#add(call.numbers[0] ?? 0, NOBODY, [], call)
     else {
       const command = COMMANDS[first]
       if (command === undefined) throw new Error(`there is no command "${first}"`)
@@ -71,32 +73,44 @@ export class Interpreter {
     this.#settings = { ...DEFAULTS, ...Object.fromEntries(changed) }
     const learners = call.options.get('learners')?.split(',').map(Number) ?? []
     const members = call.numbers.map(id => ({ id, address: '', learner: learners.includes(id) }))
-    for (const { id } of members) this.#add(id, { members, removed: [] }, call)
+    for (const { id } of members) {
+      const terms = call.options.get(`log${id}`)?.split(',').map(Number) ?? []
+      this.#add(id, { members, removed: [] }, terms.map(entryOf), call)
+    }
   }
 
-  #add(id: number, membership: Membership, { cluster, options }: Call): void {
-    const terms = options.get(`log${id}`)?.split(',').map(Number) ?? []
-    const entries = terms.map(
-      (term, i): Entry => ({
-        index: i + 1,
-        term,
-        kind: 'normal',
-        data: new TextEncoder().encode(`${'abcdefghijklmnopqrstuvwxyz'[i]}${term}`),
-      }),
-    )
-    const term = Number(options.get('term') ?? terms.at(-1) ?? 0)
-    cluster.members.set(
-      id,
-      new Member(
-        id,
-        this.#settings,
-        {
-          hardState: { term, vote: 0, commit: Number(options.get('commit') ?? 0) },
-          base: { index: 0, term: 0, membership },
-          entries,
-        },
-        cluster,
-      ),
-    )
+  /** `bootstrap 1 2 3`: as a cluster begins in earnest, with its members in a first entry that everybody holds. */
+  #bootstrap(call: Call): void {
+    const members = call.numbers.map(id => ({ id, address: '', learner: false }))
+    const data = encodeChange({ kind: 'bootstrap', members })
+    const options = new Map([...call.options, ['commit', '1']])
+    for (const { id } of members)
+      this.#add(id, NOBODY, [{ index: 1, term: 1, kind: 'config', data }], { ...call, options })
   }
+
+  #add(
+    id: number,
+    membership: Membership,
+    entries: readonly Entry[],
+    { cluster, options }: Call,
+  ): void {
+    const term = Number(options.get('term') ?? entries.at(-1)?.term ?? 0)
+    const member = new Member(
+      id,
+      this.#settings,
+      {
+        hardState: { term, vote: 0, commit: Number(options.get('commit') ?? 0) },
+        base: { index: 0, term: 0, membership },
+        entries,
+      },
+      cluster,
+    )
+    cluster.members.set(id, member)
+  }
+}
+
+/** The third entry, of term 2, reads "c2". */
+function entryOf(term: number, i: number): Entry {
+  const text = `${'abcdefghijklmnopqrstuvwxyz'[i]}${term}`
+  return { index: i + 1, term, kind: 'normal', data: new TextEncoder().encode(text) }
 }
