@@ -93,6 +93,8 @@ export class ByteReader {
       value += (byte & 0x7f) * scale
       if (byte < 0x80) {
         if (!Number.isSafeInteger(value)) break
+        // One value, one form: the same message is the same bytes.
+        if (byte === 0 && i > 0) throw malformed('an integer is longer than it needs to be')
         return value
       }
       scale *= 128

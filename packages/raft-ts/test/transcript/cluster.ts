@@ -48,15 +48,6 @@ export class Cluster {
     this.#applied.set(entry.index, text)
   }
 
-  /** @returns the messages that were taken from the wires */
-  take(filter: Filter, limit = Number.POSITIVE_INFINITY): Message[] {
-    const taken: Message[] = []
-    const left: Message[] = []
-    for (const m of this.queue) (taken.length < limit && filter(m) ? taken : left).push(m)
-    this.queue = left
-    return taken
-  }
-
   deliver(messages: readonly Message[]): void {
     for (const m of messages) if (this.members.get(m.to)?.up === true) this.member(m.to).step(m)
   }
@@ -67,7 +58,8 @@ export class Cluster {
       filter(m) && (ids.length === 0 || (ids.includes(m.from) && ids.includes(m.to)))
     for (let round = 0; round < 200; round++) {
       const said = this.running(ids).filter(member => member.ready())
-      const messages = this.take(among)
+      const messages = this.queue.filter(among)
+      this.queue = this.queue.filter(m => !among(m))
       if (said.length === 0 && messages.length === 0) return
       this.deliver(messages)
       this.check()

@@ -1,5 +1,6 @@
 // The words of a script. Each does one thing to the cluster and leaves what it printed in `cluster.lines`.
 import type { Change, MemberChange } from '../../src/core/membership.ts'
+import type { Message } from '../../src/types.ts'
 import type { Cluster, Filter } from './cluster.ts'
 import { logText, messageText, progressText, statusText } from './format.ts'
 import type { Member } from './member.ts'
@@ -75,10 +76,10 @@ export const COMMANDS: Readonly<Record<string, (call: Call) => void>> = {
     call.cluster.say(statusText(self(call).raft.state))
   },
   stabilize: ({ cluster, numbers, filter }) => cluster.stabilize(numbers, filter),
-  deliver: ({ cluster, filter, options }) => {
-    for (const m of cluster.take(filter, limitOf(options))) {
-      cluster.say(messageText(m))
-      cluster.deliver([m])
+  deliver: call => {
+    for (const m of take(call)) {
+      call.cluster.say(messageText(m))
+      call.cluster.deliver([m])
     }
   },
   /** `send-append 1 3 prev=1 last=2`: what the leader might have sent at some time, with its commit index of now. */
@@ -98,11 +99,10 @@ export const COMMANDS: Readonly<Record<string, (call: Call) => void>> = {
     })
   },
   /** The same message arrives again later. */
-  duplicate: ({ cluster, filter, options }) => {
-    cluster.queue.push(...cluster.queue.filter(filter).slice(0, limitOf(options)))
-  },
-  drop: ({ cluster, filter, options }) => {
-    for (const m of cluster.take(filter, limitOf(options))) cluster.say(`${messageText(m)} (lost)`)
+  duplicate: ({ cluster, filter, options }) =>
+    void cluster.queue.push(...chosen(cluster, filter, options)),
+  drop: call => {
+    for (const m of take(call)) call.cluster.say(`${messageText(m)} (lost)`)
   },
   /** `cut 1 2`: nothing passes between these and the others. */
   cut: ({ cluster, numbers }) => {
@@ -140,8 +140,22 @@ function other({ numbers }: Call): number {
   return number
 }
 
-function limitOf(options: ReadonlyMap<string, string>): number {
-  return Number(options.get('limit') ?? Number.POSITIVE_INFINITY)
+/** Of what fits: all, the first `limit=` so many, or the one that is `nth=`, counted round and round. */
+function chosen(
+  cluster: Cluster,
+  filter: Filter,
+  options: ReadonlyMap<string, string>,
+): readonly Message[] {
+  const fitting = cluster.queue.filter(filter)
+  const nth = options.get('nth')
+  if (nth !== undefined) return fitting.slice(Number(nth) % fitting.length).slice(0, 1)
+  return fitting.slice(0, Number(options.get('limit') ?? Number.POSITIVE_INFINITY))
+}
+
+function take({ cluster, filter, options }: Call): readonly Message[] {
+  const messages = chosen(cluster, filter, options)
+  for (const m of messages) cluster.queue.splice(cluster.queue.indexOf(m), 1)
+  return messages
 }
 
 function answer({ cluster }: Call, accepted: boolean): void {

@@ -21,6 +21,8 @@ const WORDS: Readonly<Record<Message['type'], string>> = {
   readIndex: 'read',
   readIndexResponse: 'read-ok',
   removed: 'removed',
+  forward: 'forward',
+  forwardResponse: 'forward-ok',
 }
 
 /** Every word that `messageWord` may give. */
@@ -69,9 +71,11 @@ function bodyText(m: Message): string {
       return ` ${m.context} at ${m.index}`
     case 'timeoutNow':
     case 'removed':
-    // Chunks are the driver's.
+    // The driver's, which no core sends.
     case 'snapshotChunk':
     case 'snapshotChunkResponse':
+    case 'forward':
+    case 'forwardResponse':
       return ''
   }
 }

@@ -5,7 +5,7 @@ import { Cluster, filterOf } from './cluster.ts'
 import { type Call, COMMANDS, TICK_MS } from './commands.ts'
 import { Member, type Settings } from './member.ts'
 
-const DEFAULTS: Settings = {
+export const DEFAULTS: Settings = {
   heartbeatMs: TICK_MS,
   electionTimeoutMs: 100,
   preVote: true,
@@ -18,6 +18,7 @@ const DEFAULTS: Settings = {
 const OPTION_NAMES: Record<string, keyof Settings> = {
   'pre-vote': 'preVote',
   'check-quorum': 'checkQuorum',
+  'lease-ms': 'leaseMs',
   'max-inflight': 'maxInflight',
   'max-inflight-bytes': 'maxInflightBytes',
   'max-batch-bytes': 'maxBatchBytes',
@@ -25,7 +26,7 @@ const OPTION_NAMES: Record<string, keyof Settings> = {
 }
 
 /** A word with `=` that is none of these is a slip of the pen, and would silently filter nothing. */
-const KNOWN = /^(?:to|from|type|limit|tail|learners|term|commit|prev|last|log\d+)$/
+const KNOWN = /^(?:to|from|type|limit|nth|tail|learners|term|commit|prev|last|log\d+)$/
 
 /** Runs scripts; `run` is one command line. */
 export class Interpreter {

@@ -134,6 +134,7 @@ export class Member {
   }
 
   restart(): void {
+    this.crash()
     this.up = true
     this.raft = this.#boot()
   }
