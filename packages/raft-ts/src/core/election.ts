@@ -87,7 +87,7 @@ function commitFact(s: RaftState): { commit: number; commitTerm: number } {
 }
 
 /** That an entry is committed is true for everybody and for ever; index and term name the entry. */
-function learnCommit(s: RaftState, m: VoteRequest | VoteResponse): void {
+export function learnCommit(s: RaftState, m: VoteRequest | VoteResponse): void {
   if (m.commitTerm > 0 && s.log.termAt(m.commit) === m.commitTerm) s.log.commitTo(m.commit)
 }
 

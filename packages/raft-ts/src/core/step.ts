@@ -1,5 +1,5 @@
 import type { Message } from '../types.ts'
-import { campaign, onVoteRequest, onVoteResponse, rejectVote } from './election.ts'
+import { campaign, learnCommit, onVoteRequest, onVoteResponse, rejectVote } from './election.ts'
 import { refuseRemoved } from './fence.ts'
 import { onAppend, onHeartbeat, onSnapshot } from './follower.ts'
 import { memberOf } from './membership.ts'
@@ -49,6 +49,8 @@ function answerLowerTerm(s: RaftState, m: Message): void {
       hintTerm: 0,
     })
   else if (m.type === 'preVote') rejectVote(s, m)
+  // A change of membership may be all that we miss: those who know that it is committed need not follow us to our term.
+  else if (m.type === 'preVoteResponse' || m.type === 'voteResponse') learnCommit(s, m)
 }
 
 function dispatch(s: RaftState, m: Message): void {

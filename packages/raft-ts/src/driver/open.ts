@@ -29,6 +29,9 @@ export async function openStorage(
   await fs.mkdir(walDir)
   await fs.mkdir(snapDir)
   await fs.syncDir(dir)
+  // Killed between a file's creation and the sync of its name, we find the file here, and a power failure would not.
+  await fs.syncDir(walDir)
+  await fs.syncDir(snapDir)
   const store = new SnapshotStore(fs, snapDir, encrypt)
   const snapshot = await store.load()
   const { wal, found } = await Wal.open({
