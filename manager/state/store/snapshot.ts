@@ -12,7 +12,10 @@ import type { Kind, StoreObject, Tables } from './types.ts'
 const { Reader } = protobuf
 
 const FORMAT = 1
-const SLICE_OBJECTS = 500
+/** Objects encoded between two pauses: a millisecond or two of work. What may be large goes a few at a time. */
+const SLICE_OBJECTS = 250
+const SLICE_LARGE_OBJECTS = 4
+const LARGE: ReadonlySet<Kind> = new Set<Kind>(['secret', 'config'])
 
 const FIELDS = {
   cluster: 'clusters',
@@ -57,18 +60,26 @@ export function capture(tables: TableSet, version: number): Capture {
   return { version, objects: objects as unknown as Capture['objects'] }
 }
 
+/** A capture as the parts of one StoreSnapshot, a slice of its objects each. */
+export function* snapshotParts(captured: Capture): Generator<Uint8Array, void, undefined> {
+  yield encodePart({ format: FORMAT, version: captured.version })
+  for (const kind of KINDS) {
+    const objects = captured.objects[kind]
+    const slice = LARGE.has(kind) ? SLICE_LARGE_OBJECTS : SLICE_OBJECTS
+    for (let at = 0; at < objects.length; at += slice)
+      yield encodePart({ [FIELDS[kind]]: objects.slice(at, at + slice) })
+  }
+}
+
 /** Encodes a capture; `pause` is awaited between slices, so that other work can run. */
 export async function encodeSnapshot(
   captured: Capture,
   pause: () => Promise<void> | void = () => undefined,
 ): Promise<Uint8Array> {
-  const parts = [encodePart({ format: FORMAT, version: captured.version })]
-  for (const kind of KINDS) {
-    const objects = captured.objects[kind]
-    for (let at = 0; at < objects.length; at += SLICE_OBJECTS) {
-      parts.push(encodePart({ [FIELDS[kind]]: objects.slice(at, at + SLICE_OBJECTS) }))
-      await pause()
-    }
+  const parts: Uint8Array[] = []
+  for (const part of snapshotParts(captured)) {
+    parts.push(part)
+    await pause()
   }
   return Buffer.concat(parts)
 }
