@@ -1,6 +1,7 @@
 import { connect as dial } from 'node:net'
 import * as grpc from '@grpc/grpc-js'
 import { fromServiceError, unary } from '../proto/call.ts'
+import { clientDuplex } from '../proto/duplex.ts'
 import { type Client, type UnaryCall, clientFor } from '../proto/grpc.ts'
 import { v1 } from '../proto/index.ts'
 import type { PlainOf } from '../proto/codec.ts'
@@ -9,6 +10,7 @@ import { type Clock, sleep } from '../runtime/clock.ts'
 import { hasCode } from '../runtime/errors.ts'
 import type { Random } from '../runtime/random.ts'
 import { Failure } from './failure.ts'
+import { upload } from './upload.ts'
 
 /** How long a question is asked again while the managers elect a leader. */
 const RETRY_MS = 5_000
@@ -32,6 +34,8 @@ export type WatchRequest = Parameters<ClientOf<'Control'>['watch']>[0]
 export type LogsRequest = Parameters<ClientOf<'Logs'>['subscribe']>[0]
 export type WatchMessage = PlainOf<V1['WatchMessage']>
 export type LogsMessage = PlainOf<V1['LogsMessage']>
+export type BackupChunk = PlainOf<V1['BackupChunk']>
+export type RestoreResponse = PlainOf<V1['RestoreResponse']>
 
 /** What the daemon's socket offers. */
 export interface Api {
@@ -41,6 +45,10 @@ export interface Api {
   /** Ends when the server ends it or the signal is aborted; throws StatusError when it breaks. */
   watch(request: WatchRequest, signal: AbortSignal): AsyncIterable<WatchMessage>
   logs(request: LogsRequest, signal: AbortSignal): AsyncIterable<LogsMessage>
+  /** A backup file in pieces; ends and throws as watch() does. */
+  backup(request: { readonly stale: boolean }, signal: AbortSignal): AsyncIterable<BackupChunk>
+  /** Hands a whole backup file to the daemon. Rejects with StatusError. */
+  restore(backup: Uint8Array, advertiseAddress: string): Promise<RestoreResponse>
   close(): void
 }
 
@@ -72,6 +80,11 @@ export async function connect(host: string, deps: ConnectDeps): Promise<Api> {
     health: asking(v1.Health, health, deps),
     watch: (request, signal) => streamed(control.watch(request), signal),
     logs: (request, signal) => streamed(logs.subscribe(request), signal),
+    backup: (request, signal) => streamed(local.backup(request), signal),
+    restore: (backup, advertiseAddress) => {
+      const stream = clientDuplex(local.restore())
+      return upload<RestoreResponse>(stream, backup, { advertiseAddress }, deps.clock)
+    },
     close() {
       for (const client of [local, control, logs, health]) client.close()
     },

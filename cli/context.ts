@@ -29,6 +29,13 @@ export interface Context {
   readFile(path: string): Promise<Uint8Array>
   /** Reads a file whole, for readers that cannot wait. Throws a Failure that names the file. */
   readonly readFileSync: (path: string) => Uint8Array
+  /**
+   * Writes a file that its owner alone may read: a temporary one, synced, renamed. Rejects with a Failure that names the
+   * file, or as `chunks` does; what was there before stays then.
+   */
+  writePrivateFile(path: string, chunks: AsyncIterable<Uint8Array>): Promise<void>
+  /** Asks on the terminal and reads a line; undefined when there is none. */
+  ask(question: string): Promise<string | undefined>
   /** The daemon's API. Connects on the first call. Rejects with a Failure when no daemon answers. */
   connect(): Promise<Api>
 }

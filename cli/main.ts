@@ -33,6 +33,17 @@ function readNow(path: string): Uint8Array {
   }
 }
 
+async function ask(question: string): Promise<string | undefined> {
+  if (!process.stdin.isTTY) return undefined
+  const { createInterface } = await import('node:readline/promises')
+  const terminal = createInterface({ input: process.stdin, output: process.stderr })
+  try {
+    return await terminal.question(question, { signal: interrupt.signal })
+  } finally {
+    terminal.close()
+  }
+}
+
 function ownVersion(): string {
   const text = readFileSync(new URL('../package.json', import.meta.url), 'utf8')
   return (JSON.parse(text) as { version: string }).version
@@ -63,6 +74,11 @@ process.exitCode = await run(process.argv.slice(2), {
   version: ownVersion(),
   readFile: async path => (path === '-' ? buffer(process.stdin) : readNow(path)),
   readFileSync: readNow,
+  writePrivateFile: async (path, chunks) => {
+    const { writePrivateFile } = await import('./private-file.ts')
+    await writePrivateFile(path, chunks)
+  },
+  ask,
   connect: async host => {
     const { connect } = await import('./connection.ts')
     return connect(host, { clock: systemClock, random: systemRandom, interrupt: interrupt.signal })

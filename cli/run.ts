@@ -19,6 +19,8 @@ export interface Outside {
   readonly version: string
   readFile(path: string): Promise<Uint8Array>
   readonly readFileSync: (path: string) => Uint8Array
+  writePrivateFile(path: string, chunks: AsyncIterable<Uint8Array>): Promise<void>
+  ask(question: string): Promise<string | undefined>
   connect(host: string): Promise<Api>
 }
 

@@ -288,6 +288,27 @@ export const TREE: readonly (Leaf | Group)[] = [
     ],
   },
   {
+    name: 'cluster',
+    summary: 'backup and disaster recovery',
+    children: [
+      {
+        name: 'backup',
+        summary: 'write the state of the cluster into a file',
+        load: () => import('./commands/cluster/backup.ts'),
+      },
+      {
+        name: 'restore',
+        summary: 'begin the cluster of a backup anew on this host',
+        load: () => import('./commands/cluster/restore.ts'),
+      },
+      {
+        name: 'recover',
+        summary: 'go on with one manager when a majority is gone',
+        load: () => import('./commands/cluster/recover.ts'),
+      },
+    ],
+  },
+  {
     name: 'manager',
     summary: 'the managers',
     children: [

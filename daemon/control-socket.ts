@@ -54,7 +54,7 @@ export async function serveControlSocket(
 
   const server = createRpcServer()
   const rpc = { ...deps, identify: localIdentifier(() => node.membership?.identity.nodeId ?? '') }
-  addService(server, 'Local', localHandlers(node, config), rpc)
+  addService(server, 'Local', localHandlers(node, deps), rpc)
   addService(
     server,
     'Control',

@@ -40,18 +40,28 @@ export async function foundAuthority(options: {
   const { clusterId, nodeId, request, clock, random } = options
   const nowMs = clock.now()
   const rootCa = await createRootCa({ clusterId, nowMs, random })
-  const keyPem = await createKey()
-  const { certificatePem } = await issueCertificate(rootCa, {
-    csrPem: certificateRequest(keyPem),
-    nodeId,
-    role: 'manager',
-    clusterId,
-    nowMs,
-    validityMs: request.certificateValidityMs,
-    random,
-  })
-  const identity = identityFrom({ keyPem, certificatePem, rootPems: [rootCa.certificatePem] })
+  const validityMs = request.certificateValidityMs
+  const identity = await certifyManager(rootCa, { clusterId, nodeId, nowMs, validityMs, random })
   return { rootCa, identity, workerToken: joinTokens(rootCa).worker }
+}
+
+/** A new key for the node itself, certified by a CA whose key is at hand. */
+export async function certifyManager(
+  rootCa: RootCa,
+  who: {
+    readonly clusterId: string
+    readonly nodeId: string
+    readonly nowMs: number
+    /** 0: the default. */
+    readonly validityMs: number
+    readonly random: Random
+  },
+): Promise<Identity> {
+  const keyPem = await createKey()
+  const csrPem = certificateRequest(keyPem)
+  const { certificatePem } = await issueCertificate(rootCa, { ...who, role: 'manager', csrPem })
+  const rootPems = [rootCa.certificatePem, rootCa.nextCertificatePem].filter(pem => pem !== '')
+  return identityFrom({ keyPem, certificatePem, rootPems })
 }
 
 /** The facts the first objects are made of. */
@@ -84,19 +94,30 @@ export function foundingObjects(founding: Founding): { cluster: Cluster; node: N
     },
     rootCa,
   })
-  const node = make(v1.Node, {
+  const { availability } = request
+  const { certificateExpiresAtMs } = founding
+  const node = managerNode(
+    { nodeId, raftId, address, availability, certificateExpiresAtMs, nowMs },
+    'founded the cluster, has not connected yet',
+  )
+  return { cluster, node }
+}
+
+/** The node object of a cluster's only manager, before its agent has said what it is. */
+export function managerNode(
+  facts: Pick<Founding, 'nodeId' | 'raftId' | 'address' | 'certificateExpiresAtMs' | 'nowMs'> & {
+    readonly availability: InitRequest['availability']
+  },
+  message: string,
+): Node {
+  const { nodeId, raftId, address, availability, certificateExpiresAtMs, nowMs } = facts
+  return make(v1.Node, {
     id: nodeId,
-    spec: { annotations: {}, role: NodeRole.MANAGER, availability: request.availability },
+    spec: { annotations: {}, role: NodeRole.MANAGER, availability },
     description: {},
-    status: {
-      state: NodeState.UNKNOWN,
-      message: 'founded the cluster, has not connected yet',
-      sinceMs: nowMs,
-      observedAtMs: nowMs,
-    },
+    status: { state: NodeState.UNKNOWN, message, sinceMs: nowMs, observedAtMs: nowMs },
     role: NodeRole.MANAGER,
-    certificateExpiresAtMs: founding.certificateExpiresAtMs,
+    certificateExpiresAtMs,
     manager: { raftId, address, leader: true, reachability: Reachability.REACHABLE },
   })
-  return { cluster, node }
 }

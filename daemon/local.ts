@@ -1,13 +1,18 @@
 // What the command line asks of the node it runs on, over the socket that only the host's administrators may open.
 import { NodeRole, TaskState } from '../proto/index.ts'
 import type { HandlersOf } from '../proto/service.ts'
-import { StatusError } from '../runtime/errors.ts'
+import type { Clock } from '../runtime/clock.ts'
+import { StatusError, toStatusError } from '../runtime/errors.ts'
 import type { DaemonConfig } from './config.ts'
 import { notInCluster, type SkeinNode } from './node.ts'
+import { receiveAll, sendAll } from './streams.ts'
 import { VERSION } from './version.ts'
 
 /** The handlers of service Local. */
-export function localHandlers(node: SkeinNode, config: DaemonConfig): HandlersOf<'Local'> {
+export function localHandlers(
+  node: SkeinNode,
+  { config, clock }: { readonly config: DaemonConfig; readonly clock: Clock },
+): HandlersOf<'Local'> {
   return {
     async info() {
       const { membership, error } = node
@@ -45,6 +50,26 @@ export function localHandlers(node: SkeinNode, config: DaemonConfig): HandlersOf
       await node.leave(request.force)
       return {}
     },
+    backup: ({ stale }, outlet) => {
+      const { manager } = managing(node)
+      void import('./backup.ts').then(({ backupOf }) =>
+        sendAll(backupOf(manager, { stale, clock }), outlet, clock),
+      )
+    },
+    restore: stream => {
+      receiveAll(stream)
+        .then(({ bytes, first }) => node.restore(bytes, first.advertiseAddress))
+        .then(
+          ({ restoration, address }) => {
+            const { header, identity, objects } = restoration
+            const { nodeId } = identity
+            stream.send({ ...header, nodeId, address, objects })
+            stream.end()
+          },
+          (error: unknown) => stream.end(toStatusError(error)),
+        )
+    },
+    recover: request => node.recover(request),
   }
 }
 

@@ -1,12 +1,12 @@
 // The manager half of a node: what it decides (manager/) put on the wire, while the node's role says so.
 import type * as grpc from '@grpc/grpc-js'
-import { join } from 'node:path'
-import { nodeFs } from 'raft-ts'
+import { type Recovered, nodeFs } from 'raft-ts'
 import type { Registry } from 'prom-client'
 import type { Identity } from '../agent/identity/identity.ts'
 import { ANSWERED_HERE } from '../manager/controlapi/control.ts'
-import { Manager, type ManagerHandlers } from '../manager/manager.ts'
+import { Manager, type ManagerHandlers, type ManagerOptions } from '../manager/manager.ts'
 import { raftDialer } from '../manager/state/raft/dial.ts'
+import { RaftMember } from '../manager/state/raft/member.ts'
 import { aesSealer } from '../manager/state/raft/sealer.ts'
 import type { StateMetrics } from '../manager/state/metrics.ts'
 import { unary } from '../proto/call.ts'
@@ -19,7 +19,7 @@ import type { Random } from '../runtime/random.ts'
 import { splitAddress, type DaemonConfig } from './config.ts'
 import { healthHandlers } from './health.ts'
 import { managerDisk } from './manager-disk.ts'
-import { managerDir, type MemberState } from './member-state.ts'
+import { raftDir, type MemberState } from './member-state.ts'
 import { ReplaceableCredentials } from './rpc/credentials.ts'
 import { LeaderProxy } from './rpc/leader-proxy.ts'
 import { certificateIdentifier } from './rpc/peer.ts'
@@ -77,32 +77,8 @@ export class Managing {
 
   /** Opens the manager's state and listens. @throws StatusError DataLoss, or Unavailable when the address is taken */
   static async start(options: ManagingOptions): Promise<Managing> {
-    const { config, clock, random, log, registry, member, metrics } = options
-    const identity = options.identity()
-    const dir = join(managerDir(config.dataDir), 'raft')
-    const manager = await Manager.open({
-      nodeId: identity.nodeId,
-      clusterId: identity.clusterId,
-      raftId: member.raftId,
-      address: options.address,
-      bootstrap: options.bootstrap,
-      dir,
-      disk: () => managerDisk(dir),
-      ask: address => askForFacts(options.clientCredentials, address),
-      fs: nodeFs,
-      sealer: aesSealer(member.dataKey, random),
-      dial: raftDialer(() => options.clientCredentials),
-      heartbeatMs: config.raftHeartbeatMs,
-      electionTimeoutMs: config.electionTimeoutMs,
-      snapshotEntries: config.snapshotEntries,
-      minFreeBytes: config.minFreeMib * 1024 * 1024,
-      observer: metrics.observer,
-      onFatal: options.onFatal,
-      clock,
-      random,
-      log,
-      registry,
-    })
+    const { metrics } = options
+    const manager = await Manager.open({ ...managerOptions(options), observer: metrics.observer })
     metrics.show(manager.member)
     const managing = new Managing(options, manager)
     try {
@@ -112,6 +88,11 @@ export class Managing {
       throw error
     }
     return managing
+  }
+
+  /** Makes this manager, which does not run, the only one of its group. @throws StatusError as RaftMember.recover() */
+  static recover(options: ManagingOptions): Promise<Recovered> {
+    return RaftMember.recover(managerOptions(options))
   }
 
   /** From now on new connections see the node's present certificate. */
@@ -183,6 +164,34 @@ export class Managing {
         }
       })
     })
+  }
+}
+
+function managerOptions(options: ManagingOptions): Omit<ManagerOptions, 'observer'> {
+  const { config, clock, random, log, registry, member } = options
+  const identity = options.identity()
+  const dir = raftDir(config.dataDir)
+  return {
+    nodeId: identity.nodeId,
+    clusterId: identity.clusterId,
+    raftId: member.raftId,
+    address: options.address,
+    bootstrap: options.bootstrap,
+    dir,
+    disk: () => managerDisk(dir),
+    ask: address => askForFacts(options.clientCredentials, address),
+    fs: nodeFs,
+    sealer: aesSealer(member.dataKey, random),
+    dial: raftDialer(() => options.clientCredentials),
+    heartbeatMs: config.raftHeartbeatMs,
+    electionTimeoutMs: config.electionTimeoutMs,
+    snapshotEntries: config.snapshotEntries,
+    minFreeBytes: config.minFreeMib * 1024 * 1024,
+    onFatal: options.onFatal,
+    clock,
+    random,
+    log,
+    registry,
   }
 }
 

@@ -14,6 +14,9 @@ const DATA_KEY_BYTES = 32
 /** Directory of everything a manager keeps. */
 export const managerDir = (dataDir: string): string => join(dataDir, 'manager')
 
+/** Directory of its Raft log and snapshots. */
+export const raftDir = (dataDir: string): string => join(managerDir(dataDir), 'raft')
+
 const file = (dataDir: string): string => join(managerDir(dataDir), 'member.json')
 
 /** The member this node is, or a new one when it is none yet. @throws StatusError DataLoss when the file is damaged */

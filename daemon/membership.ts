@@ -17,7 +17,7 @@ import type { Random } from '../runtime/random.ts'
 import { CertificateKeeper } from './certificate-keeper.ts'
 import { splitAddress, type DaemonConfig } from './config.ts'
 import { Dialer } from './dialer.ts'
-import type { Managing } from './managing.ts'
+import type { Managing, ManagingOptions } from './managing.ts'
 import { forgetMember, memberState } from './member-state.ts'
 import type { Place } from './place.ts'
 import { Working } from './working.ts'
@@ -47,6 +47,7 @@ export interface MembershipOptions extends NodeDeps {
 const GROUP_LOOK_MS = 500
 const JOIN_CALL_MS = 40_000
 const LEAVE_CALL_MS = 15_000
+const LEAD_LIMIT_MS = 20_000
 
 export class Membership {
   readonly registry = new Registry()
@@ -190,11 +191,37 @@ export class Membership {
     this.#options.log.warn('left without telling the managers', { error: messageOf(failure) })
   }
 
+  /**
+   * Makes this manager the only one of its group and waits until it leads. The agent and its containers go on meanwhile.
+   * @throws StatusError as RaftMember.recover(); it then takes part as before
+   */
+  async recover(): Promise<void> {
+    const { Managing } = await import('./managing.ts')
+    await this.#managing?.stop()
+    this.#managing = undefined
+    try {
+      const recovered = await Managing.recover(await this.#managingOptions(false))
+      this.#options.log.warn('this manager was made the only one of its group', {
+        last_index: recovered.lastIndex,
+        commit_index: recovered.commitIndex,
+        lost: recovered.lost.map(member => member.address),
+      })
+    } finally {
+      await this.#beManager(false)
+    }
+    await this.managing?.manager.untilLeading(LEAD_LIMIT_MS)
+  }
+
   async #beManager(bootstrap: boolean): Promise<void> {
-    const { config, fs, random } = this.#options
     // A worker never loads what managers are made of: that is a good part of a daemon's memory.
     const { Managing } = await import('./managing.ts')
-    this.#managing = await Managing.start({
+    this.#managing = await Managing.start(await this.#managingOptions(bootstrap))
+    if (!bootstrap) this.#groupLoop.trigger()
+  }
+
+  async #managingOptions(bootstrap: boolean): Promise<ManagingOptions> {
+    const { config, fs, random } = this.#options
+    return {
       ...this.#options,
       registry: this.registry,
       metrics: this.#metrics,
@@ -203,8 +230,7 @@ export class Membership {
       member: await memberState(fs, config.dataDir, random),
       address: this.ownAddress,
       bootstrap,
-    })
-    if (!bootstrap) this.#groupLoop.trigger()
+    }
   }
 
   /**

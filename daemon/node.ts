@@ -16,13 +16,15 @@ import { newId } from '../runtime/random.ts'
 import { advertiseAddress } from './address.ts'
 import { splitAddress } from './config.ts'
 import { Membership, type NodeDeps } from './membership.ts'
-import { forgetMember } from './member-state.ts'
+import { forgetMember, memberState } from './member-state.ts'
+import type { Restoration } from './restoring.ts'
 import { readPlace, removePlace, writePlace, type Place } from './place.ts'
 import { agentDir } from './working.ts'
 
 type V1 = typeof v1
 export type InitRequest = PlainOf<V1['InitRequest']>
 export type JoinRequest = PlainOf<V1['JoinRequest']>
+export type RecoverResponse = PlainOf<V1['RecoverResponse']>
 
 const FOUNDING_LIMIT_MS = 20_000
 const JOIN_LIMIT_MS = 60_000
@@ -80,8 +82,8 @@ export class SkeinNode {
     request: InitRequest,
   ): Promise<{ nodeId: string; clusterId: string; workerToken: string; address: string }> {
     return this.#exclusive(async () => {
-      this.#needNoCluster()
       refuseUnsupported(request)
+      this.#needNoCluster()
       const { config, clock, random } = this.#deps
       const host = advertiseAddress(request.advertiseAddress, networkInterfaces())
       const address = `${host}:${splitAddress(config.listen).port}`
@@ -127,6 +129,64 @@ export class SkeinNode {
       })
       const role = identity.role === 'manager' ? NodeRole.MANAGER : NodeRole.WORKER
       return { nodeId: identity.nodeId, role, manager: address }
+    })
+  }
+
+  /**
+   * Makes this host the only manager of a cluster that a backup holds, with the addresses it has now.
+   *
+   * @throws StatusError FailedPrecondition when the node is of a cluster, or as readRestoration(); nothing has changed then
+   */
+  restore(
+    backup: Uint8Array,
+    advertised: string,
+  ): Promise<{ restoration: Restoration; address: string }> {
+    return this.#exclusive(async () => {
+      this.#needNoCluster()
+      const { config, fs, random } = this.#deps
+      const host = advertiseAddress(advertised, networkInterfaces())
+      const address = `${host}:${splitAddress(config.listen).port}`
+      const { readRestoration, seedRestored } = await import('./restoring.ts')
+      const restoration = await readRestoration(backup, this.#deps)
+      await this.#forget()
+      const place = { address: host, managers: [address] }
+      await this.#settle(restoration.identity, place, async membership => {
+        const { dataDir } = config
+        const member = await memberState(fs, dataDir, random)
+        await seedRestored(restoration, { member, address, dataDir }, this.#deps)
+        await membership.enter()
+        await membership.managing?.manager.untilLeading(FOUNDING_LIMIT_MS)
+      })
+      return { restoration, address }
+    })
+  }
+
+  /**
+   * Makes this manager the only one of its group, when a majority is gone for good. Without `confirm` it only looks.
+   *
+   * @throws StatusError FailedPrecondition with the reason, when there is a leader, or may be one, or another knows more
+   */
+  recover(options: {
+    readonly confirm: boolean
+    readonly force: boolean
+  }): Promise<RecoverResponse> {
+    return this.#exclusive(async () => {
+      const membership = this.#membership
+      if (!membership) throw notInCluster()
+      const { managing } = membership
+      if (!managing) {
+        throw new StatusError(
+          'FailedPrecondition',
+          'this node is not a manager: it has nothing to recover from; run it on a manager that is left',
+        )
+      }
+      const { clock, config } = this.#deps
+      const { electionTimeoutMs } = config
+      const { lookAtGroup } = await import('./recovering.ts')
+      const seen = await lookAtGroup(managing, { clock, electionTimeoutMs, force: options.force })
+      if (!options.confirm) return seen
+      await membership.recover()
+      return { ...seen, done: true }
     })
   }
 
@@ -234,7 +294,12 @@ export function notInCluster(): StatusError {
 }
 
 function refuseUnsupported({ autolock, forceNewCluster }: InitRequest): void {
-  if (!autolock && !forceNewCluster) return
-  const option = autolock ? '--autolock' : '--force-new-cluster'
-  throw new StatusError('Unimplemented', `swarm init: ${option} is not supported by this version`)
+  if (forceNewCluster) {
+    throw new StatusError(
+      'FailedPrecondition',
+      'swarm init: there is no state here to start over from; on a manager that is left, use: skein cluster recover; with a backup: skein cluster restore FILE',
+    )
+  }
+  if (!autolock) return
+  throw new StatusError('Unimplemented', 'swarm init: --autolock is not supported by this version')
 }

@@ -7,6 +7,8 @@ import { StatusError, messageOf } from '../runtime/errors.ts'
 import type { Log } from '../runtime/log.ts'
 import { caHandlers } from './ca/server.ts'
 import { controlHandlers } from './controlapi/control.ts'
+import type { ControlDeps, RaftStatus } from './controlapi/deps.ts'
+import { type GroupStatus, getManagerStatus } from './controlapi/manager-status.ts'
 import type { Dispatcher } from './dispatcher/dispatcher.ts'
 import { logsHandlers } from './logbroker/logs.ts'
 import type { LeaderDeps, LeaderLoop } from './loop.ts'
@@ -103,7 +105,7 @@ export class Manager {
 
   /** Writes a new cluster's first objects, once this manager leads it. */
   async found(write: (tx: Tx) => void, timeoutMs: number): Promise<void> {
-    await this.#untilLeading(timeoutMs)
+    await this.untilLeading(timeoutMs)
     await this.store.update(
       tx => {
         write(tx)
@@ -112,18 +114,38 @@ export class Manager {
     )
   }
 
+  /** Resolves once this manager leads and its loops run. @throws StatusError DeadlineExceeded */
+  untilLeading(timeoutMs: number): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const check = (): void => {
+        if (!this.isLeader()) return
+        cancel()
+        stopListening()
+        resolve()
+      }
+      const stopListening = this.onChange(check)
+      const cancel = this.#options.clock.after(timeoutMs, () => {
+        stopListening()
+        reject(
+          new StatusError('DeadlineExceeded', `this manager did not lead within ${timeoutMs} ms`),
+        )
+      })
+      check()
+    })
+  }
+
+  /** All members of the group, each with what it says of itself when it answers. */
+  groupStatus(): Promise<GroupStatus> {
+    return getManagerStatus({ store: this.store, raft: this.#asked() }, { all: true })
+  }
+
   handlers(): ManagerHandlers {
     const { clock, random, registry, nodeId } = this.#options
     const deps = { store: this.store, clock, random, log: this.#log, registry }
-    const raft = {
-      status: () => this.#raftStatus(),
-      facts: () => this.#facts(),
-      ask: this.#options.ask,
-    }
     const control = {
       ...deps,
       nodeId: () => nodeId,
-      raft,
+      raft: this.#asked(),
       current: () => this.#member.readIndex(),
       explain: (tx: ReadTx, task: Task) => explain(task, tx),
     }
@@ -233,7 +255,11 @@ export class Manager {
     const { clock, random, registry } = this.#options
     const deps: LeaderDeps = { store: this.store, clock, random, registry, log: this.#log }
     const { loops, dispatcher } = leaderLoops(deps)
-    const term: Term = { number, dispatcher, loops: [...loops, new RoleLoop(deps, this.#group())] }
+    const term: Term = {
+      number,
+      dispatcher,
+      loops: [...loops, new RoleLoop(deps, this.#raftGroup())],
+    }
     this.#term = term
     this.#log.info('leading', { term: number })
     for (const loop of term.loops) loop.start()
@@ -247,7 +273,7 @@ export class Manager {
     await Promise.all(term.loops.map(loop => loop.stop()))
   }
 
-  #group(): RaftGroup {
+  #raftGroup(): RaftGroup {
     return {
       members: () => {
         const { members, leader, peers } = this.#member.status()
@@ -263,18 +289,28 @@ export class Manager {
     }
   }
 
+  #asked(): NonNullable<ControlDeps['raft']> {
+    return {
+      status: () => this.#raftStatus(),
+      facts: () => this.#facts(),
+      ask: this.#options.ask,
+    }
+  }
+
   async #facts(): Promise<ManagerFacts> {
     const disk = await this.#options.disk()
-    const { role, term, firstIndex, lastIndex, commitIndex, appliedIndex, snapshotIndex } =
-      this.#member.status()
+    const status = this.#member.status()
+    const { role, term, lastIndex, lastTerm, commitIndex, appliedIndex, snapshotIndex } = status
     return {
       role,
       term,
+      leader: status.leader ?? 0,
       lastIndex,
+      lastTerm,
       commitIndex,
       appliedIndex,
       snapshotIndex,
-      logEntries: lastIndex - firstIndex + 1,
+      logEntries: lastIndex - status.firstIndex + 1,
       logBytes: disk.logBytes,
       snapshotBytes: disk.snapshotBytes,
       snapshotAtMs: disk.snapshotAtMs,
@@ -284,7 +320,7 @@ export class Manager {
     }
   }
 
-  #raftStatus(): ReturnType<NonNullable<Parameters<typeof controlHandlers>[0]['raft']>['status']> {
+  #raftStatus(): RaftStatus {
     const status = this.#member.status()
     const contact = new Map(status.peers.map(peer => [peer.id, peer]))
     return {
@@ -300,25 +336,6 @@ export class Manager {
         lastContactMs: contact.get(member.id)?.lastContactMs ?? (member.id === status.id ? 0 : -1),
       })),
     }
-  }
-
-  #untilLeading(timeoutMs: number): Promise<void> {
-    return new Promise((resolve, reject) => {
-      const check = (): void => {
-        if (!this.isLeader()) return
-        cancel()
-        stopListening()
-        resolve()
-      }
-      const stopListening = this.onChange(check)
-      const cancel = this.#options.clock.after(timeoutMs, () => {
-        stopListening()
-        reject(
-          new StatusError('DeadlineExceeded', `this manager did not lead within ${timeoutMs} ms`),
-        )
-      })
-      check()
-    })
   }
 }
 

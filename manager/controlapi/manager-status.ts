@@ -2,6 +2,13 @@ import type { ManagerFacts, ManagerReport } from '../../proto/index.ts'
 import { StatusError, messageOf } from '../../runtime/errors.ts'
 import type { ControlDeps, RaftPeer, RaftStatus } from './deps.ts'
 
+export interface GroupStatus extends RaftStatus {
+  /** Of the manager that was asked. */
+  readonly facts: ManagerFacts
+  /** Of all members, when asked for. */
+  readonly managers: readonly ManagerReport[]
+}
+
 /**
  * Raft as this manager sees it, from its own memory: it answers without a leader and without a quorum. With `all` it
  * also asks every other member what it knows of itself; who does not answer is listed with the reason.
@@ -9,9 +16,9 @@ import type { ControlDeps, RaftPeer, RaftStatus } from './deps.ts'
  * @throws StatusError FailedPrecondition when the state is not kept in Raft
  */
 export async function getManagerStatus(
-  deps: ControlDeps,
+  deps: Pick<ControlDeps, 'store' | 'raft'>,
   request: { readonly all: boolean },
-): Promise<RaftStatus & { facts: ManagerFacts; managers: readonly ManagerReport[] }> {
+): Promise<GroupStatus> {
   const { raft } = deps
   if (!raft) {
     throw new StatusError('FailedPrecondition', 'this cluster does not keep its state in Raft')

@@ -1,7 +1,7 @@
 /** What one benchmark measured: the same figure for Skein and for its peer, a value a round. */
 export interface Row {
   readonly what: string
-  readonly unit: 's' | 'MB'
+  readonly unit: 's' | 'ms' | 'MB' | 'kB' | '/s'
   readonly skein: readonly number[]
   /** Empty when the peer has no such figure. */
   readonly peer: readonly number[]
@@ -55,7 +55,7 @@ export function report(rows: readonly Row[]): string {
 
 function figure(values: readonly number[], unit: Row['unit']): string {
   if (values.length === 0) return '–'
-  const digits = unit === 's' ? 2 : 0
+  const digits = unit === 's' || unit === 'kB' ? 2 : unit === 'ms' ? 1 : 0
   const [low, high] = [Math.min(...values), Math.max(...values)]
   return `${median(values).toFixed(digits)} ${unit} (${low.toFixed(digits)}–${high.toFixed(digits)})`
 }

@@ -7,6 +7,7 @@ import t, { type Test } from 'tap'
 import { connect } from '../../cli/connection.ts'
 import { Exit } from '../../cli/failure.ts'
 import { run } from '../../cli/run.ts'
+import { BackupFramer } from '../../proto/backup-file.ts'
 import { type Service, type Task, TaskState, UpdateState } from '../../proto/index.ts'
 import { wantedReplicas } from '../../services/model/service.ts'
 import { systemClock } from '../../runtime/clock.ts'
@@ -26,6 +27,8 @@ async function start(t: Test): Promise<{
   skein: (...argv: string[]) => Promise<Result>
   interrupt: AbortController
   files: Map<string, string>
+  /** Answers to questions; none: there is no terminal. */
+  answers: string[]
 }> {
   const daemon = new FakeDaemon()
   // A socket's path holds 107 bytes; a test's own directory is named after the test.
@@ -37,6 +40,7 @@ async function start(t: Test): Promise<{
   const interrupt = new AbortController()
   const random = seededRandom(1)
   const files = new Map<string, string>()
+  const answers: string[] = []
   const read = (file: string) => Buffer.from(files.get(file) ?? '')
   const skein = async (...argv: string[]): Promise<Result> => {
     const out = { stdout: '', stderr: '' }
@@ -57,11 +61,17 @@ async function start(t: Test): Promise<{
       version: '9.9.9',
       readFile: async file => read(file),
       readFileSync: read,
+      writePrivateFile: async (path, chunks) => {
+        const parts: Uint8Array[] = []
+        for await (const chunk of chunks) parts.push(chunk)
+        files.set(path, Buffer.concat(parts).toString('latin1'))
+      },
+      ask: async () => answers.shift(),
       connect: host => connect(host, { clock: systemClock, random, interrupt: interrupt.signal }),
     })
     return { code, ...out }
   }
-  return { daemon, skein, interrupt, files }
+  return { daemon, skein, interrupt, files, answers }
 }
 
 /** Every slot gets a task that is as `options` say. */
@@ -317,4 +327,89 @@ t.test('swarm init, info, and no daemon at all', async t => {
     stderr: /no Skein daemon answers at \/nowhere\/s[\s\S]*skein daemon/,
   })
   t.match(await skein('-H', 'tcp://1.2.3.4:5', 'ps'), { code: Exit.USAGE })
+})
+
+t.test('cluster backup writes what came whole, and nothing when it did not', async t => {
+  const { daemon, skein, files } = await start(t)
+  const framer = new BackupFramer()
+  const header = {
+    clusterId: 'c1',
+    clusterName: 'harbour',
+    index: 77,
+    term: 2,
+    createdAtMs: 1,
+    skeinVersion: '1',
+  }
+  daemon.backup = [framer.begin(header), framer.body(Buffer.from('state')), framer.end()]
+  const { code, stdout } = await skein('cluster', 'backup', 'harbour.bak')
+  t.equal(code, Exit.DONE)
+  t.match(stdout, /Cluster harbour \(c1\) as of index 77 is in harbour.bak/)
+  t.match(stdout, /every secret/)
+  t.match(files.get('harbour.bak'), /^skein-backup 1\n/)
+  files.clear()
+  daemon.backup = daemon.backup.slice(0, 2)
+  const cut = await skein('cluster', 'backup', '--stale', 'harbour.bak')
+  t.equal(cut.code, Exit.REFUSED)
+  t.match(cut.stderr, /cut short/)
+  t.equal(files.size, 0)
+  t.same(daemon.calls, ['backup', 'backup stale'])
+})
+
+t.test('cluster restore hands the file over in chunks and says what came back', async t => {
+  const { daemon, skein, files } = await start(t)
+  files.set('harbour.bak', 'x'.repeat(2_500_000))
+  const { code, stdout } = await skein(
+    'cluster',
+    'restore',
+    'harbour.bak',
+    '--advertise-addr',
+    'eth1',
+  )
+  t.equal(code, Exit.DONE)
+  t.same(daemon.calls, ['restore 2500000 bytes in 3 at eth1'])
+  t.match(stdout, /Cluster harbour \(c1\) is back as of index 77, written About an hour ago\./)
+  t.match(stdout, /^  2 services, 1 secret, 3 nodes$/m)
+  files.set('harbour.bak', 'x')
+  const refused = await skein('cluster', 'restore', 'harbour.bak')
+  t.equal(refused.code, Exit.REFUSED)
+  t.match(refused.stderr, /cut short/)
+})
+
+t.test('cluster recover shows the loss first, and goes on only when told to', async t => {
+  const { daemon, skein, answers } = await start(t)
+  const led = await skein('cluster', 'recover', '--yes')
+  t.equal(led.code, Exit.REFUSED)
+  t.match(led.stderr, /there is a leader/)
+  daemon.recovery = {
+    lastIndex: 120,
+    lastTerm: 4,
+    commitIndex: 118,
+    raftId: 1,
+    managers: [
+      { raftId: 1, hostname: 'h1', facts: {} },
+      { raftId: 2, hostname: 'h2', address: '10.0.0.2:2377', error: 'refused' },
+    ],
+  }
+  daemon.calls.length = 0
+  const mute = await skein('cluster', 'recover')
+  t.equal(mute.code, Exit.REFUSED)
+  t.match(mute.stderr, /no terminal.*\n.*--yes/)
+  t.match(
+    mute.stdout,
+    /ends at entry 120, term 4; 118 is committed\. The last 2 entries were not known/,
+  )
+  t.match(mute.stdout, /^  h2 \(10\.0\.0\.2:2377\)  does not answer$/m)
+  answers.push('y')
+  const unsure = await skein('cluster', 'recover')
+  t.match(unsure.stderr, /nothing was changed/)
+  t.notOk(daemon.calls.includes('recover confirm'))
+  answers.push('yes')
+  t.equal((await skein('cluster', 'recover')).code, Exit.DONE)
+  t.match(daemon.calls.at(-1), /recover confirm/)
+  daemon.calls.length = 0
+  t.match(await skein('cluster', 'recover', '--yes', '--force'), { code: 0, stdout: /leads alone/ })
+  t.same(
+    daemon.calls.filter(call => call !== 'recover'),
+    ['recover force', 'recover confirm force'],
+  )
 })

@@ -27,6 +27,10 @@ export class FakeDaemon {
   readonly networks: Network[] = []
   readonly configs: Config[] = []
   readonly calls: string[] = []
+  /** The chunks of a backup. */
+  backup: readonly Uint8Array[] = []
+  /** What recovering would go on with; undefined: there is a leader. */
+  recovery: object | undefined
   /** How often listServices answers Unavailable before it works. */
   unavailable = 0
   /** Called after a service was written: puts the tasks a manager would make. */
@@ -187,6 +191,40 @@ export class FakeDaemon {
         workerToken: 'SKNTKN-1-x-y',
         address: `${advertiseAddress}:2377`,
       })),
+      backup: call => {
+        this.calls.push(`backup${call.request.stale ? ' stale' : ''}`)
+        for (const data of this.backup) call.write({ data })
+        call.end()
+      },
+      restore: call => {
+        const chunks: Uint8Array[] = []
+        call.on('data', (chunk: { data: Uint8Array; last: boolean; advertiseAddress: string }) => {
+          chunks.push(chunk.data)
+          if (!chunk.last) return
+          const size = Buffer.concat(chunks).length
+          this.calls.push(`restore ${size} bytes in ${chunks.length} at ${chunk.advertiseAddress}`)
+          if (size < 10) {
+            call.emit('error', { code: grpc.status.DATA_LOSS, details: 'this backup is cut short' })
+            return
+          }
+          call.write({
+            nodeId: 'n9',
+            clusterId: 'c1',
+            clusterName: 'harbour',
+            address: '10.0.0.9:2377',
+            index: 77,
+            createdAtMs: Date.now() - 3_600_000,
+            objects: { service: 2, secret: 1, node: 3, config: 0 },
+          })
+          call.end()
+        })
+      },
+      recover: this.#answer('recover', ({ confirm, force }) => {
+        this.calls.push(`recover${confirm ? ' confirm' : ''}${force ? ' force' : ''}`)
+        if (this.recovery === undefined)
+          throw new StatusError('FailedPrecondition', 'there is a leader: h2 follows h3')
+        return { ...this.recovery, done: confirm }
+      }),
     }
   }
 

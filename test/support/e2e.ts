@@ -14,6 +14,7 @@ const SUBNETS: Readonly<Record<string, string>> = {
   network: '10.80.7',
   executor: '10.80.8',
   readme: '10.80.9',
+  backup: '10.80.10',
   chaos: '10.80.11',
 }
 

@@ -32,7 +32,7 @@ export function command(context: Context): Command {
     .option('--default-addr-pool <cidr>', 'where networks are cut from (repeatable)', collect)
     .option('--default-addr-pool-mask-length <bits>', 'size of such a cut (default: 24)')
     .option('--dispatcher-heartbeat <duration>', 'period of the agents’ heartbeats')
-    .option('--force-new-cluster', 'start over from the state this manager has')
+    .option('--force-new-cluster', 'refused: see skein cluster recover and restore')
     .option(
       '--task-history-limit <n>',
       'stopped tasks kept for each slot; negative: all',

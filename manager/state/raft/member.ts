@@ -6,6 +6,8 @@ import {
   RaftNode,
   type RaftNodeOptions,
   type RaftStatus,
+  type Recovered,
+  recoverAlone,
 } from 'raft-ts'
 import type { Clock } from '../../../runtime/clock.ts'
 import type { Duplex } from '../../../runtime/duplex.ts'
@@ -143,6 +145,34 @@ export class RaftMember {
     proposer.attach(node)
     changed(node.status())
     return new RaftMember(options, { store, node, transport, leadership, proposer })
+  }
+
+  /**
+   * Makes a member that is not open the only one of its group, with all that its log holds; open it as usual then.
+   *
+   * @throws StatusError DataLoss when the log is damaged, FailedPrecondition when it is no voter; nothing has changed then
+   */
+  static async recover(options: RaftMemberOptions): Promise<Recovered> {
+    const { clock, random, log, address } = options
+    // Only the log is applied to it: nothing is proposed.
+    const store = new MemoryStore({
+      proposer: new RaftProposer(() => clock.monotonic()),
+      clock,
+      random,
+      log,
+    })
+    try {
+      return await recoverAlone(
+        {
+          ...nodeOptions(options),
+          stateMachine: new StoreStateMachine(store, clock),
+          send: () => undefined,
+        },
+        { address },
+      )
+    } catch (error) {
+      throw fromRaftError(error, () => undefined)
+    }
   }
 
   status(): RaftStatus {

@@ -1,16 +1,21 @@
 // Thousands of tasks of one service differ in little. Equal parts of decoded objects are kept once: 100,000 tasks then
 // take a fraction of the memory, the collector has less to walk, and "did the spec change" is a comparison of references.
 
-/** A copy of `newer` that refers to the parts of `older` it is equal to, one level deep. */
+/**
+ * Makes `newer`, which must be the caller's own and known to nobody else yet, refer to the parts of `older` it is equal to,
+ * one level deep. In place: at 100,000 tasks a copy of each is what the collector spends its time on.
+ */
 export function shareParts<T extends object>(older: object | undefined, newer: T): T {
   if (older === undefined) return newer
-  const copy = { ...newer } as Record<string, unknown>
   const known = older as Readonly<Record<string, unknown>>
-  for (const [key, part] of Object.entries(copy)) {
+  const own = newer as Record<string, unknown>
+  for (const key of Object.keys(own)) {
+    const part = own[key]
+    if (typeof part !== 'object' || part === null) continue
     const candidate = known[key]
-    if (typeof part === 'object' && part !== null && isEqual(candidate, part)) copy[key] = candidate
+    if (candidate !== part && isEqual(candidate, part)) own[key] = candidate
   }
-  return copy as T
+  return newer
 }
 
 /** Equality of decoded messages: numbers, strings, bytes, arrays and plain objects of these. */

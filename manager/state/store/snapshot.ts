@@ -7,12 +7,18 @@ import { type StoreSnapshot, v1 } from '../../../proto/index.ts'
 import { KINDS } from './kinds.ts'
 import { shareParts } from './share.ts'
 import { TableSet } from './tables.ts'
+import { TaskReader } from './task-reader.ts'
 import type { Kind, StoreObject, Tables } from './types.ts'
 
 const { Reader } = protobuf
 
 const FORMAT = 1
-const SLICE_OBJECTS = 500
+/** Bytes copied between two pauses. */
+const COPY_BYTES = 1024 * 1024
+/** Objects encoded between two pauses: a millisecond or two of work. What may be large goes a few at a time. */
+const SLICE_OBJECTS = 250
+const SLICE_LARGE_OBJECTS = 4
+const LARGE: ReadonlySet<Kind> = new Set<Kind>(['secret', 'config'])
 
 const FIELDS = {
   cluster: 'clusters',
@@ -57,20 +63,42 @@ export function capture(tables: TableSet, version: number): Capture {
   return { version, objects: objects as unknown as Capture['objects'] }
 }
 
+/** A capture as the parts of one StoreSnapshot, a slice of its objects each. */
+export function* snapshotParts(captured: Capture): Generator<Uint8Array, void, undefined> {
+  yield encodePart({ format: FORMAT, version: captured.version })
+  for (const kind of KINDS) {
+    const objects = captured.objects[kind]
+    const slice = LARGE.has(kind) ? SLICE_LARGE_OBJECTS : SLICE_OBJECTS
+    for (let at = 0; at < objects.length; at += slice)
+      yield encodePart({ [FIELDS[kind]]: objects.slice(at, at + slice) })
+  }
+}
+
 /** Encodes a capture; `pause` is awaited between slices, so that other work can run. */
 export async function encodeSnapshot(
   captured: Capture,
   pause: () => Promise<void> | void = () => undefined,
 ): Promise<Uint8Array> {
-  const parts = [encodePart({ format: FORMAT, version: captured.version })]
-  for (const kind of KINDS) {
-    const objects = captured.objects[kind]
-    for (let at = 0; at < objects.length; at += SLICE_OBJECTS) {
-      parts.push(encodePart({ [FIELDS[kind]]: objects.slice(at, at + SLICE_OBJECTS) }))
-      await pause()
-    }
+  const parts: Uint8Array[] = []
+  let length = 0
+  for (const part of snapshotParts(captured)) {
+    parts.push(part)
+    length += part.length
+    await pause()
   }
-  return Buffer.concat(parts)
+  // Joined piece by piece too: the first touch of tens of megabytes takes longer than a heartbeat may wait.
+  const whole = Buffer.allocUnsafeSlow(length)
+  let at = 0
+  let copied = 0
+  for (const part of parts) {
+    whole.set(part, at)
+    at += part.length
+    copied += part.length
+    if (copied < COPY_BYTES) continue
+    copied = 0
+    await pause()
+  }
+  return whole
 }
 
 /** @throws StatusError DataLoss on malformed bytes, FailedPrecondition on a format of a later release */
@@ -90,6 +118,7 @@ export function decodeSnapshot(bytes: Uint8Array): {
 /** One object at a time: decoded at once, 100,000 tasks would for a while take three times the memory they need. */
 function readSnapshot(bytes: Uint8Array): { tables: TableSet; version: number } {
   const tables = new TableSet()
+  const tasks = new TaskReader()
   const reader = Reader.create(bytes)
   let format = 0
   let version = 0
@@ -100,14 +129,14 @@ function readSnapshot(bytes: Uint8Array): { tables: TableSet; version: number } 
     if (field === FORMAT_FIELD) checkFormat((format = reader.uint32()))
     else if (field === VERSION_FIELD) version = Number(reader.int64())
     else if (kind === undefined || wireType !== LENGTH_DELIMITED) reader.skipType(wireType)
-    else readObject(tables, kind, reader.bytes())
+    else if (kind === 'task') readObject(tables, kind, tasks.decode(reader.bytes()))
+    else readObject(tables, kind, CODECS[kind].decode(reader.bytes()) as StoreObject)
   }
   checkFormat(format)
   return { tables, version }
 }
 
-function readObject(tables: TableSet, kind: Kind, bytes: Uint8Array): void {
-  const object = CODECS[kind].decode(bytes) as StoreObject
+function readObject(tables: TableSet, kind: Kind, object: StoreObject): void {
   tables.put(kind, shareParts(tables.resembling(kind, object), object))
 }
 
