@@ -3,6 +3,7 @@ import { parseArgs } from 'node:util'
 import { report, missedTargets, type Benchmark } from './report.ts'
 
 const BENCHMARKS: Readonly<Record<string, () => Promise<Benchmark>>> = {
+  raft: async () => (await import('./raft.ts')).raftBenchmark,
   store: async () => (await import('./store.ts')).storeBenchmark,
   swarm: async () => (await import('./swarm.ts')).swarmBenchmark,
 }

@@ -1,7 +1,10 @@
+/** Units, and the digits after the point that say something. */
+const DIGITS = { s: 2, MB: 0, kB: 2, '/s': 0, ms: 2, µs: 1, entries: 1, syncs: 3 } as const
+
 /** What one benchmark measured: the same figure for Skein and for its peer, a value a round. */
 export interface Row {
   readonly what: string
-  readonly unit: 's' | 'ms' | 'MB' | 'kB' | '/s'
+  readonly unit: keyof typeof DIGITS
   readonly skein: readonly number[]
   /** Empty when the peer has no such figure. */
   readonly peer: readonly number[]
@@ -55,7 +58,7 @@ export function report(rows: readonly Row[]): string {
 
 function figure(values: readonly number[], unit: Row['unit']): string {
   if (values.length === 0) return '–'
-  const digits = unit === 's' || unit === 'kB' ? 2 : unit === 'ms' ? 1 : 0
+  const digits = DIGITS[unit]
   const [low, high] = [Math.min(...values), Math.max(...values)]
-  return `${median(values).toFixed(digits)} ${unit} (${low.toFixed(digits)}–${high.toFixed(digits)})`
+  return `${median(values).toFixed(digits)}${unit === '/s' ? '' : ' '}${unit} (${low.toFixed(digits)}–${high.toFixed(digits)})`
 }
