@@ -4,6 +4,9 @@ import { nodeFs } from 'raft-ts'
 import { type Driven, drive } from './drive.ts'
 import { VALUE_BYTES } from './kv.ts'
 
+/** Allocated ahead and used again and again, as a log's segments are. */
+const FILE_BYTES = 16 * 1024 * 1024
+
 export async function driveFloor(
   path: string,
   proposers: number,
@@ -11,6 +14,9 @@ export async function driveFloor(
 ): Promise<Driven> {
   const file = await nodeFs.open(path, 'create')
   const entry = Buffer.alloc(VALUE_BYTES, 7)
+  await file.zero(0, FILE_BYTES)
+  await file.sync()
+  let at = 0
   let waiting: (() => void)[] = []
   let writing = false
   const write = async (): Promise<void> => {
@@ -19,7 +25,10 @@ export async function driveFloor(
     while (waiting.length > 0) {
       const group = waiting
       waiting = []
-      await file.write(Buffer.concat(group.map(() => entry)))
+      const bytes = Buffer.concat(group.map(() => entry))
+      if (at + bytes.length > FILE_BYTES) at = 0
+      await file.write(bytes, at)
+      at += bytes.length
       await file.sync()
       for (const done of group) done()
     }

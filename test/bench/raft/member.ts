@@ -154,19 +154,23 @@ async function open(dir: string, members: readonly Member[]): Promise<void> {
   transport.setMembers(members)
 }
 
-/** Counts syncs of the log's files; the first of a new file makes its header durable and belongs to no record. */
+/** Counts syncs of the log's files that make a record durable; those of zeros laid down ahead are no part of a write. */
 function counting(fs: RaftFs): RaftFs {
   return {
     ...fs,
     async open(path, mode) {
       const file = await fs.open(path, mode)
       if (!path.endsWith('.wal')) return file
-      let first = true
+      let written = false
       return {
         ...file,
+        write: (data, position) => {
+          written = true
+          return file.write(data, position)
+        },
         sync: () => {
-          if (!first) counts.syncs++
-          first = false
+          if (written) counts.syncs++
+          written = false
           return file.sync()
         },
       }

@@ -19,6 +19,11 @@ export class PendingProposals<T> {
   /** Rejects with `Timeout` (the outcome is unknown then) or `OutcomeUnknown` on abort. */
   wait(index: number, term: number, deadlineMs: number, signal?: AbortSignal): Promise<T> {
     return new Promise((resolve, reject) => {
+      this.#earliestMs = Math.min(this.#earliestMs, deadlineMs)
+      if (signal === undefined) {
+        this.#waiters.set(index, { term, deadlineMs, resolve, reject })
+        return
+      }
       const abort = (): void => {
         this.#waiters.delete(index)
         reject(
@@ -28,9 +33,8 @@ export class PendingProposals<T> {
           ),
         )
       }
-      const release = (): void => signal?.removeEventListener('abort', abort)
-      signal?.addEventListener('abort', abort, { once: true })
-      this.#earliestMs = Math.min(this.#earliestMs, deadlineMs)
+      const release = (): void => signal.removeEventListener('abort', abort)
+      signal.addEventListener('abort', abort, { once: true })
       this.#waiters.set(index, {
         term,
         deadlineMs,
