@@ -196,17 +196,14 @@ export function scheduler(deps: LeaderDeps, addresses: Addresses): LeaderLoop {
         { result: 'unplaceable' },
         unplaced.length,
       )
-    for (let at = 0; at < changed.length; at += BATCH_MAX) {
-      const batch = changed.slice(at, at + BATCH_MAX)
-      await store.update(tx => {
-        for (const { id, explanation } of batch) {
-          const task = tx.get('task', id)
-          if (!task?.status || !isPending(task)) continue
-          const status = { ...task.status, error: explanation.summary }
-          tx.update('task', { ...task, status, explanation })
-        }
-      }, AUTHOR)
+    const explained = (tx: Tx, { id, explanation }: (typeof changed)[number]): void => {
+      const task = tx.get('task', id)
+      if (!task?.status || !isPending(task)) return
+      const status = { ...task.status, error: explanation.summary }
+      tx.update('task', { ...task, status, explanation })
     }
+    // By size too: an explanation speaks of every node.
+    await store.batch(changed, explained, AUTHOR)
   }
 
   const known = new Map<string, boolean>()

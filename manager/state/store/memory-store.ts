@@ -5,6 +5,7 @@ import { StatusError, messageOf } from '../../../runtime/errors.ts'
 import type { Log } from '../../../runtime/log.ts'
 import type { Random } from '../../../runtime/random.ts'
 import { applyActions } from './apply.ts'
+import { batch } from './batch.ts'
 import { Lanes } from './lanes.ts'
 import { ChangeRing } from './ring.ts'
 import { type Capture, capture, decodeSnapshot } from './snapshot.ts'
@@ -116,6 +117,14 @@ export class MemoryStore implements Store {
     } finally {
       leave?.()
     }
+  }
+
+  batch<T>(
+    items: readonly T[],
+    change: (tx: Tx, item: T) => void,
+    options?: UpdateOptions,
+  ): Promise<number> {
+    return batch(this, items, change, options)
   }
 
   watch(listener: (batch: ChangeBatch) => void): () => void {

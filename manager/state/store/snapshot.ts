@@ -101,6 +101,11 @@ export async function encodeSnapshot(
   return whole
 }
 
+/** What an object takes in the log and in a snapshot, near enough. */
+export function objectBytes(kind: Kind, object: StoreObject): number {
+  return CODECS[kind].encode(object as never).length
+}
+
 /** @throws StatusError DataLoss on malformed bytes, FailedPrecondition on a format of a later release */
 export function decodeSnapshot(bytes: Uint8Array): {
   readonly tables: TableSet

@@ -15,6 +15,8 @@ interface Write {
 
 /** An overlay over the committed tables. `actions()` is what it wrote, one net change an object. */
 export class Transaction extends View implements Tx {
+  /** Told of every write; without an object it is a deletion. */
+  onWrite: ((kind: Kind, object: StoreObject | undefined) => void) | undefined
   readonly #nowMs: number
   readonly #written = new TableSet()
   readonly #writes = new Map<Kind, Map<string, Write>>()
@@ -75,6 +77,7 @@ export class Transaction extends View implements Tx {
     const base = this.tables.of(kind).get(id)
     this.#record(kind, id, { base, replaced: false })
     this.#written.of(kind).remove(id)
+    this.onWrite?.(kind, undefined)
   }
 
   override get<K extends Kind>(kind: K, id: string): Tables[K] | undefined {
@@ -171,5 +174,6 @@ export class Transaction extends View implements Tx {
 
   #put(kind: Kind, object: StoreObject, meta: Meta): void {
     this.#written.put(kind, { ...object, meta } as StoreObject)
+    this.onWrite?.(kind, object)
   }
 }

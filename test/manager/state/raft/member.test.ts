@@ -9,7 +9,7 @@ import { encodeSnapshot } from '../../../../manager/state/store/snapshot.ts'
 import { sleep } from '../../../../runtime/clock.ts'
 import { systemRandom } from '../../../../runtime/random.ts'
 import { aService } from '../store/builders.ts'
-import { Cluster } from './cluster.ts'
+import { Cluster, turn } from './cluster.ts'
 
 async function three(): Promise<{ cluster: Cluster; first: RaftMember }> {
   const cluster = new Cluster()
@@ -274,3 +274,47 @@ t.test(
     t.same(late.store.captureSnapshot().objects, first.store.captureSnapshot().objects)
   },
 )
+
+for (const { way, away, resets } of [
+  { way: 'the log', away: 8, resets: 0 },
+  { way: 'a snapshot', away: 80, resets: 1 },
+]) {
+  t.test(`a follower that was away catches up by ${way} while writes go on`, async t => {
+    const cluster = new Cluster()
+    const options = { snapshotEntries: 30 }
+    const first = await cluster.start(1, { ...options, bootstrap: true })
+    await cluster.until(() => first.leadership.leader)
+    for (const id of [2, 3]) {
+      await cluster.start(id, options)
+      await cluster.settle(first.join({ raftId: id, address: `m${id}` }))
+    }
+    const third = cluster.members.get(3) as RaftMember
+    let seen = 0
+    third.store.watch(batch => {
+      if (batch.reset === true) seen += 1
+    })
+    cluster.isolate(3)
+    for (let n = 0; n < away; n++) await cluster.settle(create(first, `away${n}`))
+    let isOver = false
+    let written = 0
+    const writing = (async () => {
+      for (; !isOver; written++) {
+        await create(first, `on${written}`)
+        // Commits come by microtasks here: without this nothing else would have its turn.
+        await turn()
+      }
+    })()
+    await cluster.until(() => written > 5)
+    t.notOk(has(third, `away${away - 1}`))
+    cluster.isolated.delete(3)
+    await cluster.until(() => has(third, `away${away - 1}`))
+    const atLeast = written
+    await cluster.until(() => written > atLeast + 5)
+    isOver = true
+    await cluster.settle(writing)
+    await cluster.until(() => third.store.version === first.store.version)
+    t.same(third.store.captureSnapshot().objects, first.store.captureSnapshot().objects)
+    t.equal(seen, resets)
+    t.same(cluster.fatal, [])
+  })
+}

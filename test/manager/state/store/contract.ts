@@ -259,6 +259,54 @@ export function storeContract(t: Test, makeStore: MakeStore): void {
     t.equal(store.since(store.version - 1).length, 1)
   })
 
+  t.test('a batch is cut by changes and by bytes, and every item is there', async t => {
+    const store = await makeStore(t)
+    const batches: ChangeBatch[] = []
+    store.watch(batch => batches.push(batch))
+    const numbers = Array.from({ length: 450 }, (_, n) => n)
+    const small = await store.batch(numbers, (tx, n) => tx.create('task', aTask(`t${n}`)))
+    t.equal(small, 3)
+    t.same(
+      batches.map(batch => batch.changes.length),
+      [200, 200, 50],
+    )
+    t.equal(
+      store.view(tx => tx.list('task').length),
+      450,
+    )
+    batches.length = 0
+    // Three quarters of the limit are reached with the third; and with an item of 0.7 MiB behind 1.1 MiB it is burst.
+    const sizes = [0.5, 0.5, 0.5, 0.55, 0.55, 0.7]
+    await store.batch([...sizes.entries()], (tx, [n, size]) =>
+      tx.create('secret', aSecret(`x${n}`, `s${n}`, size * 1024 * 1024)),
+    )
+    t.equal(
+      store.view(tx => tx.list('secret').length),
+      sizes.length,
+    )
+    t.ok(batches.every(batch => batch.changes.length <= 3))
+    t.equal(await store.batch([], () => t.fail('there is no item')), 0)
+  })
+
+  t.test('a batch is not atomic: what was committed before a failure stays', async t => {
+    const store = await makeStore(t)
+    const numbers = Array.from({ length: 300 }, (_, n) => n)
+    const failing = store.batch(numbers, (tx, n) => {
+      if (n === 250) throw new Error('no more')
+      tx.create('task', aTask(`t${n}`))
+    })
+    await t.rejects(failing, { message: 'no more' })
+    t.equal(
+      store.view(tx => tx.list('task').length),
+      200,
+    )
+    const huge = store.batch(['a', 'b'], (tx, id) =>
+      tx.create('secret', aSecret(id, id, (id === 'b' ? 1.6 : 0.1) * 1024 * 1024)),
+    )
+    await t.rejects(huge, { code: 'ResourceExhausted' })
+    t.same(ids(store.view(tx => tx.list('secret'))), ['a'], 'what fitted was written')
+  })
+
   t.test('a transaction over 1.5 MiB is refused with its size', async t => {
     const store = await makeStore(t)
     await t.rejects(

@@ -15,7 +15,8 @@ import { applyActions } from '../../../../manager/state/store/apply.ts'
 import type { ChangeBatch, Proposer } from '../../../../manager/state/store/types.ts'
 import { decodeTransaction, encodeTransaction } from '../../../../manager/state/store/wire.ts'
 import { isEqual } from '../../../../manager/state/store/share.ts'
-import { make } from '../../../../proto/codec.ts'
+import { codec, make } from '../../../../proto/codec.ts'
+import { TaskReader } from '../../../../manager/state/store/task-reader.ts'
 import { type Task, v1 } from '../../../../proto/index.ts'
 import { aService, aTask } from './builders.ts'
 import { storeContract } from './contract.ts'
@@ -297,3 +298,40 @@ function writeTx(
 function byId<T extends { readonly id: string }>(objects: readonly T[]): T[] {
   return objects.toSorted((a, b) => (a.id < b.id ? -1 : 1))
 }
+
+t.test('a task read with its spec cut out is the task, whatever its fields', async t => {
+  const codecOfTasks = codec(v1.Task)
+  const reader = new TaskReader()
+  const specs = [
+    undefined,
+    {},
+    { container: { image: 'web:1', env: ['A=1'] } },
+    { container: { image: 'web:2' }, logDriver: { name: 'none' } },
+  ]
+  fc.assert(
+    fc.property(
+      fc.constantFrom(...specs),
+      fc.nat(9),
+      fc.string(),
+      fc.dictionary(fc.string(), fc.string()),
+      (spec, slot, serviceId, serviceLabels) => {
+        const bytes = codecOfTasks.encode(
+          make(v1.Task, { id: 't', slot, serviceId, serviceLabels, ...(spec && { spec }) }),
+        )
+        const [cut, whole] = [reader.decode(bytes), codecOfTasks.decode(bytes)]
+        return isEqual(cut, whole) && Object.keys(cut).join() === Object.keys(whole).join()
+      },
+    ),
+  )
+  const twice = codecOfTasks.encode(make(v1.Task, { id: 't', spec: specs[2] ?? {} }))
+  t.equal(reader.decode(twice).spec, reader.decode(twice).spec, 'equal specs are one object')
+  const merged = Buffer.concat([
+    twice,
+    codecOfTasks.encode(make(v1.Task, { spec: { container: { image: 'web:3' } } })),
+  ])
+  t.same(
+    reader.decode(merged),
+    codecOfTasks.decode(merged),
+    'two specs are merged, as protobuf says',
+  )
+})
