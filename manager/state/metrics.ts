@@ -137,7 +137,7 @@ function storeGauges(registry: Registry, shown: Shown): void {
   })
 }
 
-function raftObserver(registry: Registry): Pick<MemberObserver, 'raft' | 'changed'> {
+function raftObserver(registry: Registry): Pick<MemberObserver, 'raft' | 'changed' | 'refused'> {
   const fsync = histogram(registry, 'skein_raft_wal_fsync_duration_seconds', 'fsync of the log', IO)
   const written = counter(
     registry,
@@ -187,6 +187,17 @@ function raftObserver(registry: Registry): Pick<MemberObserver, 'raft' | 'change
     'skein_raft_disk_low',
     '1 while this manager takes no changes because that disk is nearly full',
   )
+  const refused = counter(
+    registry,
+    'skein_raft_refused_total',
+    'What came from other managers and was refused (cluster, malformed, term, impostor, entry, snapshot, stranger)',
+    ['reason'],
+  )
+  const stalls = counter(
+    registry,
+    'skein_raft_disk_stalls_total',
+    'Times this leader handed over because its disk wrote nothing for an election timeout',
+  )
   const leaderChanges = counter(registry, 'skein_raft_leader_changes_total', 'Leader changes seen')
   let leader: number | undefined
   return {
@@ -207,7 +218,10 @@ function raftObserver(registry: Registry): Pick<MemberObserver, 'raft' | 'change
         diskFree.set(bytes)
         diskLow.set(Number(isLow))
       },
+      refused: reason => refused.inc({ reason }),
+      diskStalled: () => stalls.inc(),
     },
+    refused: reason => refused.inc({ reason }),
     changed(status) {
       if (status.leader === undefined || status.leader === leader) return
       leader = status.leader
