@@ -415,6 +415,10 @@ t.test(
 )
 
 t.test('lease reads', async t => {
+  const alone = new Cluster()
+  const only = await alone.start([1], { leaseReads: true })
+  await alone.pass(1100)
+  t.equal(only.status().role, 'leader', 'after the election timeout of its word')
   t.throws(
     () => withDefaults({ ...({} as RaftNodeOptions), leaseReads: true, checkQuorum: false }),
     { code: 'Refused', message: /needs checkQuorum/ },

@@ -43,7 +43,7 @@ export class Leadership {
   /** The only voter has nobody to wait for. */
   leadAlone(): void {
     const s = this.#raft.state
-    if (s.role !== 'follower' || s.voters.length !== 1 || !s.promotable) return
+    if (s.role !== 'follower' || s.voters.length !== 1 || !s.promotable || s.promised) return
     this.#raft.campaign()
     this.#loop.schedule()
   }
