@@ -100,8 +100,8 @@ export const MISTAKES: readonly Mistake[] = [
     edits: [
       edit(
         'core/replication.ts',
-        'quorumIndex(s.voters, id => s.progress.get(id)?.match ?? 0)',
-        'quorumIndex(s.voters, id => (id === s.id ? s.log.lastIndex : (s.progress.get(id)?.match ?? 0)))',
+        'jointIndex(s.electorate, id => s.progress.get(id)?.match ?? 0)',
+        'jointIndex(s.electorate, id => (id === s.id ? s.log.lastIndex : (s.progress.get(id)?.match ?? 0)))',
       ),
     ],
   },
@@ -161,10 +161,15 @@ export const MISTAKES: readonly Mistake[] = [
     edits: [
       edit(
         'core/replication.ts',
-        '  answerReads(s, s.reads.take(s.id, s.voters))\n  if (s.reads.waiting > 0) heartbeat(s)',
-        '  answerReads(s, s.reads.take(s.id, [s.id]))',
+        'if (!s.reads.add(from, context, s.log.committed)) return false\n  answerReads(s, s.reads.take(s.id, s.electorate))\n  if (s.reads.waiting > 0) heartbeat(s)',
+        'answerReads(s, [{ from, context, index: s.log.committed }])',
       ),
     ],
+  },
+  {
+    name: 'a lease has no end',
+    budget: 100,
+    edits: [edit('core/replication.ts', 's.lease.holds(s.clockMs, s.leaseMs)', 's.leaseMs > 0')],
   },
   {
     name: 'a new leader answers reads before it has committed',
@@ -205,7 +210,7 @@ export const MISTAKES: readonly Mistake[] = [
     budget: 40,
     edits: [
       edit(
-        'core/membership.ts',
+        'core/joint.ts',
         'return membership.members.filter(m => !m.learner).map(m => m.id)',
         'return membership.members.map(m => m.id)',
       ),
@@ -249,29 +254,15 @@ export const MISTAKES: readonly Mistake[] = [
     name: 'a record is not synced',
     budget: 10,
     edits: [
-      edit(
-        'wal/wal.ts',
-        '    await file.sync()\n    this.#options.onSync',
-        '    this.#options.onSync',
-      ),
-    ],
-  },
-  {
-    name: 'a file found at the start is trusted to keep its name',
-    budget: 700,
-    edits: [edit('driver/open.ts', '  await fs.syncDir(walDir)\n', '')],
-  },
-  {
-    name: 'a torn end stays',
-    budget: 80,
-    edits: [
-      edit('wal/wal.ts', 'if (found.tail.torn) await fs.truncate(path, found.tail.size)', ''),
+      edit('wal/wal.ts', '      await file.sync()\n    } catch (cause) {', '    } catch (cause) {'),
     ],
   },
   {
     name: 'a snapshot gets its name before it is synced',
     budget: 40,
-    edits: [edit('wal/snapshot-store.ts', '      await file.sync()\n', '')],
+    edits: [
+      edit('wal/snapshot-store.ts', 'await file.sync().catch(', 'await Promise.resolve().catch('),
+    ],
   },
   {
     name: 'the log is restarted before its snapshot is saved',

@@ -59,9 +59,10 @@ export function drawClimate(random: () => number): Climate {
       snapshotEntries: one([8, 30, 1000]),
       snapshotTailEntries: one([0, 4, 20]),
       snapshotChunkBytes: one([64, 1024, 100_000]),
+      leaseReads: one([false, true]),
       maxInflight: one([1, 8, 256]),
       maxBatchBytes: one([1, 200, 1 << 20]),
-      segmentBytes: one([300, 4000, 1 << 17]),
+      segmentBytes: one([300, 4000, 1 << 14]),
     },
   }
 }

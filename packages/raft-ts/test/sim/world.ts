@@ -15,7 +15,7 @@ import { Wire } from './wire.ts'
 export const HEARTBEAT_MS = 50
 export const ELECTION_TIMEOUT_MS = 300
 /** Of an entry's first appliances, one in so many is audited on the disks. */
-const AUDIT_EVERY = 3
+const AUDIT_EVERY = 5
 
 export interface Host {
   readonly id: number
