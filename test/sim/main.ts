@@ -1,7 +1,6 @@
-// npm run sim -- [--seeds N] [--from S] [--seed S] [--storm MS] [--room cluster|raft]
-import { spawn } from 'node:child_process'
-import { fileURLToPath } from 'node:url'
+// npm run sim -- [--seeds N] [--from S] [--seed S] [--storm MS] [--room cluster|raft [--without FAULT,...]]
 import { parseArgs } from 'node:util'
+import { main as raft } from '../../packages/raft-ts/test/sim/main.ts'
 import { type Report, STORM_MS, runSeed } from './run.ts'
 
 const { values } = parseArgs({
@@ -11,26 +10,12 @@ const { values } = parseArgs({
     seed: { type: 'string' },
     storm: { type: 'string', default: String(STORM_MS) },
     room: { type: 'string', default: 'cluster' },
+    without: { type: 'string' },
   },
 })
 
-process.exitCode = values.room === 'raft' ? await raft() : await cluster()
+process.exitCode = values.room === 'raft' ? await raft(values) : await cluster()
 process.exit()
-
-/** The Raft library has a simulation of its own. */
-function raft(): Promise<number> {
-  const path = fileURLToPath(
-    new URL('../../packages/raft-ts/test/sim/sim.test.ts', import.meta.url),
-  )
-  const env = {
-    ...process.env,
-    ...(values.seed === undefined
-      ? { SIM_FIRST: values.from, SIM_SEEDS: values.seeds }
-      : { SIM_SEED: values.seed }),
-  }
-  const child = spawn('npx', ['tap', 'run', '--disable-coverage', path], { stdio: 'inherit', env })
-  return new Promise(resolve => child.on('exit', code => resolve(code ?? 1)))
-}
 
 async function cluster(): Promise<number> {
   const stormMs = Number(values.storm)

@@ -63,6 +63,18 @@ class Inode {
     return all
   }
 
+  /** What is left when nothing survives that was not synced. */
+  durable(): Uint8Array {
+    const all = this.contents()
+    let size = this.#size
+    for (const { position, before, length, sizeBefore } of this.#unsynced.toReversed()) {
+      all.fill(0, position + before.length, position + length)
+      all.set(before, position)
+      size = sizeBefore
+    }
+    return all.slice(0, size)
+  }
+
   /** Of the write as it was in `all`: its beginning, or its end, or any of its sectors. */
   #tear({ position, length }: Unsynced, all: Uint8Array, random: () => number): void {
     const kept = Math.floor(random() * (length + 1))
@@ -129,6 +141,19 @@ export class MemoryFs implements RaftFs {
     this.#journal = []
     this.#names = new Map(this.#durableNames)
     for (const inode of new Set(this.#names.values())) inode.crash(random)
+  }
+
+  /** The process dies and the machine goes on: nothing is lost, but what was not synced still may be. */
+  kill(): void {
+    this.#life++
+  }
+
+  /** A disk of its own with what would be left here if power failed now and nothing but what was synced survived. */
+  durable(): MemoryFs {
+    const copy = new MemoryFs()
+    for (const [path, inode] of this.#durableNames) copy.plant(path, inode.durable())
+    for (const dir of this.#dirs) copy.#dirs.add(dir)
+    return copy
   }
 
   /**

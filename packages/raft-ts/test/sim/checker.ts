@@ -1,16 +1,11 @@
 // What must hold whatever happens, judged from outside: from the messages members send and the entries they apply. A
 // fault shows at the first message that gives it away, long before two state machines differ.
 import type { Entry, Message } from '../../src/index.ts'
+import type { Invariant } from './broken.ts'
+import type { Applied } from './registers.ts'
 
 /** Committed from the start, without a leader. */
 const BOOTSTRAP_INDEX = 1
-
-interface Applied {
-  readonly term: number
-  readonly text: string
-  /** The index of the entry applied before. */
-  readonly previous: number
-}
 
 interface Known {
   readonly entry: Entry
@@ -24,6 +19,8 @@ class Reign {
   readonly log: number[] = []
   readonly acks = new Map<number, number>()
   readonly voterSets = new Map<string, readonly number[]>()
+  /** Indexes of changes of membership in its log. */
+  readonly changes = new Set<number>()
   readonly #term: number
   announced = 0
 
@@ -51,28 +48,70 @@ class Reign {
 }
 
 export class Checker {
-  readonly #fail: (text: string) => void
+  readonly #fail: (invariant: Invariant, text: string) => void
   readonly #votersOf: (id: number) => readonly number[]
   readonly #votes = new Map<string, number>()
   readonly #reigns = new Map<number, Reign>()
   readonly #entries = new Map<string, Known>()
   readonly #committed: { term: number; knownIn: number }[] = []
   readonly #history: Applied[] = []
+  readonly #places = new Map<string, number>()
 
   /** @param votersOf the voters as a member sees them now */
-  constructor(fail: (text: string) => void, votersOf: (id: number) => readonly number[]) {
+  constructor(
+    fail: (invariant: Invariant, text: string) => void,
+    votersOf: (id: number) => readonly number[],
+  ) {
     this.#fail = fail
     this.#votersOf = votersOf
   }
 
-  /** raft.pdf figure 3, state machine safety. */
-  applied(id: number, index: number, now: Applied): void {
+  get terms(): number {
+    return this.#reigns.size
+  }
+
+  /** What everybody applied, or will have to, at `index`. */
+  textAt(index: number): string | undefined {
+    return this.#history[index]?.text
+  }
+
+  isApplied(text: string): boolean {
+    return this.#places.has(text)
+  }
+
+  /**
+   * raft.pdf figure 3, state machine safety.
+   *
+   * @returns whether nobody had applied it before
+   */
+  applied(id: number, index: number, now: Applied): boolean {
     const known = this.#history[index]
-    if (known === undefined) this.#history[index] = now
-    else if (known.term !== now.term || known.text !== now.text || known.previous !== now.previous)
+    if (known === undefined) {
+      const place = this.#places.get(now.text)
+      if (place !== undefined)
+        this.#fail('applied once', `${now.text} was applied at ${place} and at ${index}`)
+      this.#places.set(now.text, index)
+      this.#history[index] = now
+      return true
+    }
+    if (known.term !== now.term || known.text !== now.text || known.hash !== now.hash)
       this.#fail(
+        'state machine safety',
         `member ${id} applied at ${index} ${JSON.stringify(now)}, another ${JSON.stringify(known)}`,
       )
+    return false
+  }
+
+  /** A snapshot holds what all of its entries make. */
+  restored(id: number, index: number, hash: number): void {
+    const known = this.#history[index]
+    if (index > 0 && known?.hash !== hash)
+      this.#fail('state machine safety', `member ${id} was restored to another state at ${index}`)
+  }
+
+  /** Voters of the leaders that may have committed an entry of `term`. */
+  voterSetsSince(term: number): (readonly number[])[] {
+    return [...this.#reigns].flatMap(([t, r]) => (t < term ? [] : [...r.voterSets.values()]))
   }
 
   /** Election safety. */
@@ -80,9 +119,15 @@ export class Checker {
     const known = this.#reigns.get(term)
     const reign = known ?? new Reign(term, id)
     if (known === undefined) this.#noteVoters(reign)
-    if (reign.leader !== id) this.#fail(`term ${term} has two leaders: ${reign.leader}, ${id}`)
+    if (reign.leader !== id)
+      this.#fail('election safety', `term ${term} has two leaders: ${reign.leader}, ${id}`)
     this.#reigns.set(term, reign)
     return reign
+  }
+
+  /** A leader says so itself, anew whenever its members change: alone it may commit without a word to anybody. */
+  leads(term: number, id: number): void {
+    this.#noteVoters(this.led(term, id))
   }
 
   sent(m: Message): void {
@@ -97,6 +142,7 @@ export class Checker {
       for (const entry of m.entries) {
         this.#matches(entry, previousTerm)
         this.#holds(m.term, reign, entry.index, entry.term)
+        if (entry.kind === 'config') this.#changes(m.term, reign, entry, m.commit)
         previousTerm = entry.term
       }
       // Not from heartbeats: theirs is cut to what the receiver holds, so it may name any entry before the last committed.
@@ -109,7 +155,10 @@ export class Checker {
     const key = `${voter} ${term}`
     const other = this.#votes.get(key)
     if (other !== undefined && other !== candidate)
-      this.#fail(`member ${voter} voted in term ${term} for ${other} and for ${candidate}`)
+      this.#fail(
+        'one vote a term',
+        `member ${voter} voted in term ${term} for ${other} and for ${candidate}`,
+      )
     this.#votes.set(key, candidate)
   }
 
@@ -122,7 +171,19 @@ export class Checker {
       known.previousTerm !== previousTerm ||
       (known.entry !== entry && Buffer.compare(known.entry.data, entry.data) !== 0)
     )
-      this.#fail(`two entries of term ${entry.term} at ${entry.index}`)
+      this.#fail('log matching', `two entries of term ${entry.term} at ${entry.index}`)
+  }
+
+  /** A leader proposes no change of membership before the one before it is committed (raft thesis §4.1). */
+  #changes(term: number, reign: Reign, entry: Entry, commit: number): void {
+    reign.changes.add(entry.index)
+    if (entry.term !== term) return
+    for (const other of reign.changes)
+      if (other > commit && other < entry.index)
+        this.#fail(
+          'one change at a time',
+          `leader ${reign.leader} of term ${term} changes the members at ${other} and at ${entry.index}, committed is ${commit}`,
+        )
   }
 
   /** Leader completeness: what was committed in an earlier term is in the log of every later leader. */
@@ -131,6 +192,7 @@ export class Checker {
     const known = this.#committed[index]
     if (known !== undefined && known.knownIn < term && known.term !== entryTerm)
       this.#fail(
+        'leader completeness',
         `leader ${reign.leader} of term ${term} has term ${entryTerm} at ${index}, where term ${known.term} was committed`,
       )
   }
@@ -150,12 +212,16 @@ export class Checker {
     if (entryTerm === undefined) return
     if (entryTerm === term && !reign.hasQuorum(commit))
       this.#fail(
+        'commit by counting',
         `leader ${leader} of term ${term} committed ${commit} with ${JSON.stringify([...reign.acks])} of ${voters.join()}`,
       )
     // raft.pdf §5.4.2, figure 8: those of earlier terms are not committed by counting.
     const known = this.#committed[commit] !== undefined || commit <= BOOTSTRAP_INDEX
     if (entryTerm < term && !known && !this.#mayBeOld(term, commit))
-      this.#fail(`leader ${leader} of term ${term} committed ${commit} of term ${entryTerm}`)
+      this.#fail(
+        'commit by counting',
+        `leader ${leader} of term ${term} committed ${commit} of term ${entryTerm}`,
+      )
     this.#commit(commit, entryTerm, term)
   }
 
@@ -175,7 +241,10 @@ export class Checker {
     for (let at = index; at > 0 && entryTerm !== undefined; at--) {
       const known = this.#committed[at]
       if (known !== undefined && known.term !== entryTerm)
-        this.#fail(`terms ${known.term} and ${entryTerm} were both committed at ${at}`)
+        this.#fail(
+          'state machine safety',
+          `terms ${known.term} and ${entryTerm} were both committed at ${at}`,
+        )
       if (known !== undefined && known.knownIn <= knownIn) return
       this.#committed[at] = { term: entryTerm, knownIn }
       entryTerm = this.#entries.get(`${at} ${entryTerm}`)?.previousTerm

@@ -1,36 +1,40 @@
-// Runs seeds in a process of its own: tap's hooks on every promise would double the time.
+// Runs seeds in a process of its own and says in JSON what came of it: FIRST STEP END [shrink].
+import { asFailure, type Failure, shrink } from './shrink.ts'
 import { runSeed } from './storm.ts'
 
-interface Share {
-  readonly first: number
-  readonly step: number
-  readonly end: number
-}
-
 export interface Outcome {
-  readonly totals: Record<string, number>
-  readonly failure?: { readonly seed: number; readonly text: string }
+  readonly totals: Readonly<Record<string, number>>
+  readonly failure?: Failure & {
+    readonly seed: number
+    /** Faults that the failure does not need. */
+    readonly without?: readonly string[]
+  }
 }
 
-async function runShare({ first, step, end }: Share): Promise<Outcome> {
+const PROGRESS_SEEDS = 500
+
+async function runShare(
+  first: number,
+  step: number,
+  end: number,
+  toShrink: boolean,
+): Promise<Outcome> {
   const totals: Record<string, number> = {}
-  const add = (key: string, value: number): void => {
-    totals[key] = (totals[key] ?? 0) + value
-  }
   for (let seed = first; seed < end; seed += step) {
     try {
-      const world = await runSeed(seed)
-      for (const [key, value] of Object.entries(world.stats)) add(key, value)
-      add('acknowledged', world.acknowledged.size)
-      add('seeds', 1)
+      for (const [key, value] of Object.entries(await runSeed(seed)))
+        totals[key] = (totals[key] ?? 0) + value
     } catch (error) {
-      const text = error instanceof Error ? (error.stack ?? error.message) : String(error)
-      return { totals, failure: { seed, text } }
+      const shrunk = toShrink ? await shrink(seed) : undefined
+      const { failure = asFailure(error), without } = shrunk ?? {}
+      return { totals, failure: { ...failure, seed, ...(without && { without }) } }
     }
+    if ((totals['seeds'] ?? 0) % PROGRESS_SEEDS === 0)
+      process.stderr.write(`seed ${seed}: ${totals['seeds']} without a fault\n`)
   }
   return { totals }
 }
 
-const [first, step, end] = process.argv.slice(2).map(Number)
-const outcome = await runShare({ first: first ?? 1, step: step ?? 1, end: end ?? 2 })
+const [first = 1, step = 1, end = 2] = process.argv.slice(2, 5).map(Number)
+const outcome = await runShare(first, step, end, process.argv[5] === 'shrink')
 process.stdout.write(JSON.stringify(outcome))

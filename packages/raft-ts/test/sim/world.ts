@@ -1,63 +1,88 @@
 // A cluster of real RaftNodes on simulated disks, wires and time. Everything follows from the seed.
-import { decodeMessage, encodeMessage, MemoryFs, RaftNode, VirtualClock } from '../../src/index.ts'
-import type { Member, Message, RaftNodeOptions } from '../../src/index.ts'
+import { decodeMessage, encodeMessage, RaftNode, VirtualClock } from '../../src/index.ts'
+import type { Member, Message } from '../../src/index.ts'
+import { holds } from './audit.ts'
+import { Broken, type Invariant } from './broken.ts'
+import { stream } from './chance.ts'
 import { Checker } from './checker.ts'
-import { Machine } from './machine.ts'
-import { Nemesis, type Temper } from './nemesis.ts'
+import type { Climate } from './climate.ts'
+import { Conduct } from './conduct.ts'
+import { type Death, Disk, DISK_FAULT } from './disk.ts'
+import { type Applied, Registers, mix } from './registers.ts'
+import { Nemesis } from './nemesis.ts'
+import { Wire } from './wire.ts'
 
-export interface Climate {
-  readonly members: number
-  readonly loss: number
-  readonly duplicates: number
-  readonly maxDelayMs: number
-  readonly maxDiskMs: number
-  readonly temper: Temper
-  /** Learners that are never promoted. */
-  readonly learners: number
-  readonly options: Partial<RaftNodeOptions>
-}
+export const HEARTBEAT_MS = 50
+export const ELECTION_TIMEOUT_MS = 300
+/** Of an entry's first appliances, one in so many is audited on the disks. */
+const AUDIT_EVERY = 5
 
 export interface Host {
   readonly id: number
-  readonly fs: MemoryFs
-  machine: Machine
+  readonly disk: Disk
+  readonly bootstrap: readonly Member[] | undefined
+  machine: Registers
   node: RaftNode | undefined
-  /** Counts starts, so that what belongs to an earlier life is ignored. */
+  /** Counts starts and deaths, so that what belongs to an earlier life is ignored. */
   life: number
+  /** What waits until a paused process goes on; undefined while it runs. */
+  held: (() => void)[] | undefined
+}
+
+export interface WorldOptions {
+  /** Names of faults that are left out. */
+  readonly without?: ReadonlySet<string>
+  readonly trace?: (line: string) => void
 }
 
 export class World {
-  readonly random: () => number
+  readonly seed: number
+  readonly climate: Climate
   readonly clock = new VirtualClock()
   readonly hosts = new Map<number, Host>()
-  readonly acknowledged = new Map<string, number>()
-  climate: Climate
+  readonly wire = new Wire((delayMs, fn) => this.clock.after(delayMs, fn))
+  readonly checker: Checker
+  /** Texts that members refused to append. */
+  readonly refused = new Set<string>()
+  /** What befell the cluster, by name: what shrinking can leave out. */
+  readonly strikes: string[] = []
+  readonly stats = {
+    deaths: 0,
+    fsDeaths: 0,
+    diskFaults: 0,
+    changes: 0,
+    transfers: 0,
+    snapshots: 0,
+    installs: 0,
+    truncations: 0,
+    audits: 0,
+    reads: 0,
+    rivalReads: 0,
+    writes: 0,
+    unknown: 0,
+    undecided: 0,
+  }
   calm = false
-  #side = new Map<number, number>()
-  #cutLinks = new Set<string>()
-  #island = new Set<number>()
-  readonly #estranged = new Set<string>()
-  readonly #checker: Checker
-  readonly #nemesis: Nemesis
-  readonly stats = { crashes: 0, proposed: 0, reads: 0, changes: 0, transfers: 0, installs: 0 }
   failure: Error | undefined
+  fingerprint = 0
+  readonly #random: () => number
+  readonly #conduct: Conduct
+  readonly #nemesis: Nemesis
+  readonly #options: WorldOptions
+  #applied = 0
 
-  constructor(random: () => number, climate: Climate) {
-    this.random = random
+  constructor(seed: number, climate: Climate, options: WorldOptions = {}) {
+    this.seed = seed
     this.climate = climate
-    this.#nemesis = new Nemesis(this, climate.temper)
-    this.#checker = new Checker(
-      text => this.fail(new Error(text)),
-      id => votersOf(this.hosts.get(id)),
-    )
-  }
-
-  below(limit: number): number {
-    return Math.floor(this.random() * limit)
-  }
-
-  pick<T>(list: readonly T[]): T | undefined {
-    return list[this.below(list.length)]
+    this.#options = options
+    this.#random = stream(seed, 'wire')
+    this.#nemesis = new Nemesis(this, climate)
+    const broken = (invariant: Invariant, text: string): void => this.broken(invariant, text)
+    this.checker = new Checker(broken, id => this.votersOf(id))
+    this.#conduct = new Conduct(broken, {
+      electionTimeoutMs: ELECTION_TIMEOUT_MS - HEARTBEAT_MS,
+      preVote: climate.options.preVote !== false,
+    })
   }
 
   live(): Host[] {
@@ -65,108 +90,163 @@ export class World {
   }
 
   leader(): Host | undefined {
-    const leading = this.live().filter(h => h.node?.status().role === 'leader')
-    return leading.toSorted(
-      (a, b) => (b.node?.status().term ?? 0) - (a.node?.status().term ?? 0),
-    )[0]
+    let found: Host | undefined
+    let foundTerm = -1
+    for (const host of this.hosts.values()) {
+      const status = host.node?.status()
+      if (status?.role !== 'leader' || status.term <= foundTerm) continue
+      found = host
+      foundTerm = status.term
+    }
+    return found
   }
 
-  addHost(id: number): Host {
-    const fs = new MemoryFs({
-      before: (operation, path) => this.#disk(host, operation, path),
+  votersOf(id: number): number[] {
+    const members = this.hosts.get(id)?.node?.status().members ?? []
+    return members.filter(m => !m.learner).map(m => m.id)
+  }
+
+  addHost(id: number, bootstrap?: readonly Member[]): Host {
+    const disk = new Disk({
+      random: stream(this.seed, `disk ${id}`),
+      maxMs: () => (this.calm ? 0.2 : this.climate.maxDiskMs * (id % 3 === 0 ? 3 : 1)),
+      after: (delayMs, fn) => this.clock.after(delayMs, () => this.whenAwake(host, fn)),
+      nowMs: () => this.clock.monotonic(),
+      onFatalCall: death => {
+        this.stats.fsDeaths++
+        this.crashAndRestart(host, death, 5)
+      },
+      onRename: path => {
+        if (!path.includes('/snap/')) return
+        this.stats.snapshots++
+        if (!this.calm) this.#nemesis.sawSnapshot(host)
+      },
     })
-    const host: Host = { id, fs, machine: new Machine(), node: undefined, life: 0 }
+    const host: Host = {
+      id,
+      disk,
+      bootstrap,
+      machine: new Registers(),
+      node: undefined,
+      life: 0,
+      held: undefined,
+    }
     this.hosts.set(id, host)
     return host
   }
 
-  async start(host: Host, bootstrap?: readonly Member[]): Promise<void> {
+  async start(host: Host): Promise<void> {
     const life = ++host.life
-    const machine = new Machine()
-    machine.onApply = (index, applied) => this.#checker.applied(host.id, index, applied)
-    machine.onRestore = () => this.stats.installs++
+    const machine = new Registers()
+    machine.onApply = (index, applied) => this.#onApply(host, index, applied)
+    machine.onRestore = (index, hash) => {
+      this.stats.installs++
+      this.checker.restored(host.id, index, hash)
+    }
     host.machine = machine
-    const fs = host.fs.mount()
-    const hasState = await RaftNode.hasState(fs, 'data')
+    const fs = host.disk.fs.mount()
+    const { bootstrap } = host
+    const fresh = bootstrap !== undefined && !(await RaftNode.hasState(fs, 'data'))
     if (host.life !== life) return
     const node = await RaftNode.open(
       {
         id: host.id,
         dir: 'data',
         fs,
-        clock: this.clock,
-        random: this.random,
+        clock: {
+          monotonic: () => this.clock.monotonic(),
+          after: (delayMs, fn) => this.clock.after(delayMs, () => this.whenAwake(host, fn)),
+        },
+        random: stream(this.seed, `node ${host.id} ${life}`),
         stateMachine: machine,
-        heartbeatMs: 50,
-        electionTimeoutMs: 300,
-        defaultTimeoutMs: 3000,
+        heartbeatMs: HEARTBEAT_MS,
+        electionTimeoutMs: ELECTION_TIMEOUT_MS,
+        defaultTimeoutMs: 1500,
         ...this.climate.options,
         send: messages => {
           if (host.life === life) for (const m of messages) this.#post(m)
         },
         onChange: status => {
-          if (status.role === 'leader') this.#checker.led(status.term, status.id)
+          if (host.life !== life) return
+          this.note(
+            `  ${status.id} is ${status.role} of ${status.leader ?? 'nobody'} in term ${status.term}`,
+          )
+          if (status.role === 'leader') this.checker.leads(status.term, status.id)
         },
-        onFatal: error => this.fail(error),
+        onFatal: error => {
+          if (host.life === life) this.#onFatal(host, error)
+        },
       },
-      bootstrap && !hasState ? { bootstrap } : {},
+      fresh ? { bootstrap } : {},
     )
     if (host.life !== life) node.kill()
-    else host.node = node
+    else {
+      host.node = node
+      this.#conduct.started(node.status())
+    }
   }
 
-  crash(host: Host): void {
-    this.stats.crashes++
+  crash(host: Host, death: Death): void {
+    this.stats.deaths++
+    this.note(`  ${host.id} dies (${death})`)
     host.life++
+    host.held = undefined
     host.node?.kill()
     host.node = undefined
-    host.fs.crash(this.random)
+    host.disk.die(death)
   }
 
-  crashAndRestart(host: Host, downMs: number): void {
-    if (host.node === undefined) return
-    this.crash(host)
+  /** Also in the middle of a start. */
+  crashAndRestart(host: Host, death: Death, downMs: number): void {
+    this.crash(host, death)
     const { life } = host
     this.clock.after(downMs, () => {
-      if (host.life === life) this.start(host).catch(error => this.fail(error))
+      if (host.life === life) this.restart(host)
     })
   }
 
-  /** Cuts off some hosts from all others, until others are or the time is over. */
-  isolate(ids: readonly number[], durationMs: number): void {
-    const island = new Set(ids)
-    this.#island = island
+  /** A disk that is full or failing may refuse this too; the member tries again when it is not. */
+  restart(host: Host): void {
+    this.note(`  ${host.id} starts`)
+    this.start(host).catch((error: unknown) => this.#onFatal(host, error))
+  }
+
+  /** The process gets no time for a while; then everything that waited for it comes at once, in any order. */
+  pause(host: Host, durationMs: number, random: () => number): void {
+    if (host.held !== undefined) return
+    const held: (() => void)[] = []
+    host.held = held
     this.clock.after(durationMs, () => {
-      if (this.#island === island) this.#island = new Set()
+      if (host.held !== held) return
+      host.held = undefined
+      for (const fn of held) this.clock.after(random(), fn)
     })
   }
 
-  /** Two hosts do not hear each other for a while. */
-  estrange(a: number, b: number, durationMs: number): void {
-    const pairs = [`${a} ${b}`, `${b} ${a}`]
-    for (const pair of pairs) this.#estranged.add(pair)
-    this.clock.after(durationMs, () => {
-      for (const pair of pairs) this.#estranged.delete(pair)
-    })
+  whenAwake(host: Host, fn: () => void): void {
+    if (host.held === undefined) fn()
+    else host.held.push(fn)
   }
 
-  /** Splits the hosts in two at random, or cuts single directions. */
-  partition(): void {
-    if (this.random() < 0.6) for (const id of this.hosts.keys()) this.#side.set(id, this.below(2))
-    else
-      for (const a of this.hosts.keys())
-        for (const b of this.hosts.keys()) if (this.random() < 0.25) this.#cutLinks.add(`${a} ${b}`)
+  /** A fault by name, unless it is left out. What it does must depend on its own dice alone. */
+  strike(name: string, what: string, act: () => void): void {
+    if (this.calm || this.#options.without?.has(name) === true) return
+    this.strikes.push(name)
+    this.note(`! ${name}: ${what}`)
+    act()
   }
 
-  heal(): void {
-    this.#side.clear()
-    this.#cutLinks.clear()
-    this.#estranged.clear()
-    this.#island = new Set()
+  note(line: string): void {
+    this.#options.trace?.(`${this.clock.monotonic().toFixed(1).padStart(8)} ${line}`)
+  }
+
+  broken(invariant: Invariant, text: string): void {
+    this.fail(new Broken(invariant, text))
   }
 
   fail(error: unknown): void {
-    this.failure ??= error instanceof Error ? error : new Error(String(error))
+    this.failure ??=
+      error instanceof Error ? error : new Broken('clean end', String(error), { cause: error })
   }
 
   /** Fires timers until `untilMs`, each followed by all the promises it settles. */
@@ -176,38 +256,94 @@ export class World {
     if (this.failure !== undefined) throw this.failure
   }
 
+  #onApply(host: Host, index: number, applied: Applied): void {
+    if (this.refused.has(applied.text))
+      this.broken('refused is not applied', `${applied.text} was refused and is at ${index}`)
+    const first = this.checker.applied(host.id, index, applied)
+    if (first && this.#applied++ % AUDIT_EVERY === 0) this.#audit(host, index, applied.term)
+  }
+
+  /** No message goes, no timer fires, before the disks, as they are now, have been looked at. */
+  #audit(host: Host, index: number, term: number): void {
+    this.stats.audits++
+    const sets = [this.votersOf(host.id), ...this.checker.voterSetsSince(term)]
+    const ids = [...new Set(sets.flat())]
+    Promise.all(
+      ids.map(async id => {
+        const disk = this.hosts.get(id)?.disk
+        return disk !== undefined && (await holds(disk.fs, index, term))
+      }),
+    ).then(
+      held => {
+        const holders = new Set(ids.filter((_, i) => held[i]))
+        const isQuorum = (set: readonly number[]): boolean =>
+          set.filter(id => holders.has(id)).length > set.length / 2
+        if (sets.some(set => set.length > 0 && isQuorum(set))) return
+        this.broken(
+          'committed is durable',
+          `member ${host.id} applied ${index} of term ${term}, which is on the disks of ${[...holders].join() || 'nobody'}`,
+        )
+      },
+      (error: unknown) => this.fail(error),
+    )
+  }
+
+  /** A member whose disk fails must stop, saying why; any other that stops has met a fault of its own. */
+  #onFatal(host: Host, error: unknown): void {
+    const reason = String(error)
+    if (!DISK_FAULT.test(reason)) {
+      this.fail(error)
+      return
+    }
+    this.stats.diskFaults++
+    this.note(`  ${host.id} stops: ${reason}`)
+    this.crashAndRestart(host, 'kill', 300)
+  }
+
   #post(message: Message): void {
-    this.#checker.sent(message)
+    if (this.#options.trace !== undefined) this.note(`    ${describe(message)}`)
+    this.checker.sent(message)
+    this.#conduct.sent(message, this.votersOf(message.from))
     this.#nemesis.saw(message)
     const bytes = encodeMessage(message)
-    const copies = this.calm ? 1 : this.random() < this.climate.duplicates ? 2 : 1
+    this.fingerprint = mix(mix(this.fingerprint, bytes.length), this.clock.monotonic() * 1024)
+    const { climate, calm } = this
+    const copies = !calm && this.#random() < climate.duplicates ? 2 : 1
     for (let i = 0; i < copies; i++) {
-      if (!this.calm && this.random() < this.climate.loss) continue
-      const delayMs = 0.5 + this.random() * (this.calm ? 2 : this.climate.maxDelayMs)
-      this.clock.after(delayMs, () => this.#deliver(message.from, message.to, bytes))
+      if (!calm && this.#random() < climate.loss) continue
+      const late = !calm && climate.late > 0 && this.#random() < climate.late
+      const longestMs = calm ? 2 : late ? 3000 : climate.maxDelayMs
+      const delayMs = 0.5 + this.#random() * longestMs
+      this.clock.after(delayMs, () => this.#arrive(message.from, message.to, bytes))
     }
   }
 
-  #deliver(from: number, to: number, bytes: Uint8Array): void {
-    if ((this.#side.get(from) ?? 0) !== (this.#side.get(to) ?? 0)) return
-    if (this.#island.has(from) !== this.#island.has(to)) return
-    const link = `${from} ${to}`
-    if (this.#cutLinks.has(link) || this.#estranged.has(link)) return
-    this.hosts.get(to)?.node?.step(decodeMessage(bytes))
+  #arrive(from: number, to: number, bytes: Uint8Array): void {
+    const host = this.hosts.get(to)
+    if (host === undefined || !this.wire.passes(from, to)) return
+    this.whenAwake(host, () => this.#deliver(host, bytes))
   }
 
-  async #disk(host: Host, operation: string, path: string): Promise<void> {
-    if (operation === 'rename' && path.includes('/snap/')) this.#nemesis.sawSnapshot(host)
-    if (operation !== 'write' && operation !== 'sync') return
-    const slow = host.id % 3 === 0 ? 3 : 1
-    const delayMs = this.calm ? 0.2 : this.random() * this.climate.maxDiskMs * slow
-    await new Promise<void>(resolve => this.clock.after(delayMs, resolve))
+  #deliver({ node }: Host, bytes: Uint8Array): void {
+    if (node === undefined) return
+    const message = decodeMessage(bytes)
+    const before = node.status()
+    node.step(message)
+    const after = node.status()
+    if (message.type === 'append' && after.lastIndex < before.lastIndex) this.stats.truncations++
+    this.#conduct.took(message, before, after, this.clock.monotonic())
   }
 }
 
-function votersOf(host: Host | undefined): number[] {
-  const members = host?.node?.status().members ?? []
-  return members.filter(m => !m.learner).map(m => m.id)
+/** Type, ends, term, and what else is short. */
+function describe(message: Message): string {
+  const { type, from, to, term, ...rest } = message
+  const facts = Object.entries(rest).map(([key, value]) =>
+    key === 'entries'
+      ? `entries ${(value as { index: number; term: number }[]).map(e => `${e.index}/${e.term}`).join()}`
+      : `${key} ${value instanceof Uint8Array ? value.length : String(value)}`,
+  )
+  return `${from} > ${to} ${type} term ${term} ${facts.join(' ')}`
 }
 
 const settle = (): Promise<void> => new Promise(resolve => setImmediate(resolve))
