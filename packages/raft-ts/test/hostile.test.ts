@@ -23,13 +23,15 @@ import {
 } from '../src/index.ts'
 import { refusalOf } from '../src/driver/gate.ts'
 import { decodeWrite, encodeWrite } from '../src/wal/record.ts'
+import type { Cluster } from './transcript/cluster.ts'
 import { DEFAULTS, Interpreter } from './transcript/interpreter.ts'
 import { Member } from './transcript/member.ts'
 
 /** Terms and indexes near those of a young cluster, and now and then what nobody would come to. */
 const near = fc.oneof(
-  { weight: 9, arbitrary: fc.nat(6) },
+  { weight: 16, arbitrary: fc.nat(6) },
   { weight: 1, arbitrary: fc.maxSafeNat() },
+  { weight: 1, arbitrary: fc.constant(Number.MAX_SAFE_INTEGER) },
 )
 const data = fc.uint8Array({ maxLength: 4 })
 const entryAfter = (prevIndex: number) =>
@@ -107,10 +109,10 @@ const deed: fc.Arbitrary<string> = fc.oneof(
   { weight: 1, arbitrary: fc.constant('stabilize') },
 )
 
-function cluster(): Interpreter {
+function three(preVote: boolean): { cluster: Cluster; run: (line: string) => void } {
   const interpreter = new Interpreter()
-  interpreter.run('members 1 2 3')
-  return interpreter
+  interpreter.run(`members 1 2 3 pre-vote=${preVote ? 'on' : 'off'}`)
+  return { cluster: interpreter.cluster, run: line => void interpreter.run(line) }
 }
 
 const ownDeed = fc.oneof(
@@ -129,10 +131,10 @@ const ownDeed = fc.oneof(
 )
 
 /** One of three, whose fellows are whoever sends it messages. */
-function alone(): Member {
+function alone(preVote: boolean): Member {
   const member = new Member(
     1,
-    DEFAULTS,
+    { ...DEFAULTS, preVote },
     {
       hardState: { term: 0, vote: 0, commit: 0 },
       base: { index: 0, term: 0, membership },
@@ -160,7 +162,13 @@ function promisesOf({ raft }: Member): Promises {
 function broken(before: Promises, now: Promises): boolean {
   const otherVote = now.term === before.term && before.vote !== 0 && now.vote !== before.vote
   const fell = now.term < before.term || now.commit < before.commit || now.applied < before.applied
-  return otherVote || fell || now.applied > now.commit || now.commit > now.last
+  const lost = !Number.isSafeInteger(now.term)
+  return otherVote || fell || lost || now.applied > now.commit || now.commit > now.last
+}
+
+/** To this member, and half of the time about its own term, the one before or the next, where harm could be done. */
+function aimed(m: Message, { id, raft }: Member): Message {
+  return { ...m, to: id, term: m.term < 3 ? Math.max(0, raft.state.term + m.term - 1) : m.term }
 }
 
 /** What the driver lets through, but for what no member may ever say: there the core ends the process, see step.ts. */
@@ -175,23 +183,28 @@ t.test('a core survives whatever it is told, and keeps its promises', async t =>
   const anything = messages(fc.integer({ min: 1, max: 9 }), true)
   let heard = 0
   fc.assert(
-    fc.property(fc.array(fc.oneof(ownDeed, anything), { minLength: 20, maxLength: 60 }), script => {
-      const member = alone()
-      let before = promisesOf(member)
-      for (const step of script) {
-        const { raft } = member
-        if (typeof step === 'function') step(member)
-        else if (passes(member, step)) {
-          heard++
-          member.step({ ...step, to: 1 })
+    fc.property(
+      fc.boolean(),
+      fc.array(fc.oneof(ownDeed, anything), { minLength: 20, maxLength: 60 }),
+      (preVote, script) => {
+        const member = alone(preVote)
+        let before = promisesOf(member)
+        for (const made of script) {
+          const { raft } = member
+          const step = typeof made === 'function' ? made : aimed(made, member)
+          if (typeof step === 'function') step(member)
+          else if (passes(member, step)) {
+            heard++
+            member.step(step)
+          }
+          const now = promisesOf(member)
+          // A crash takes back what was not durable, and so not promised.
+          if (raft === member.raft && broken(before, now))
+            throw new Error(`from ${JSON.stringify(before)} to ${JSON.stringify(now)}`)
+          before = now
         }
-        const now = promisesOf(member)
-        // A crash takes back what was not durable, and so not promised.
-        if (raft === member.raft && broken(before, now))
-          throw new Error(`from ${JSON.stringify(before)} to ${JSON.stringify(now)}`)
-        before = now
-      }
-    }),
+      },
+    ),
     { numRuns: 1500 },
   )
   t.ok(heard > 10_000, `${heard} messages`)
@@ -199,29 +212,60 @@ t.test('a core survives whatever it is told, and keeps its promises', async t =>
 
 t.test('strangers, loss, delay and repetition make no two leaders of a term', async t => {
   const stranger = messages(fc.integer({ min: 4, max: 9 }), false)
+  const steps = fc.array(
+    fc.oneof({ weight: 6, arbitrary: deed }, { weight: 2, arbitrary: stranger }),
+    {
+      minLength: 50,
+      maxLength: 150,
+    },
+  )
   let leaders = 0
   fc.assert(
-    fc.property(
-      fc.array(fc.oneof({ weight: 6, arbitrary: deed }, stranger), {
-        minLength: 50,
-        maxLength: 150,
-      }),
-      script => {
-        const interpreter = cluster()
-        for (const step of script) {
-          // Every line ends with the checks of `Cluster`: one leader a term, one history, nothing falls.
-          if (typeof step === 'string') interpreter.run(step)
-          else {
-            interpreter.cluster.member(step.to).step(step)
-            interpreter.run('status')
-          }
+    fc.property(fc.boolean(), steps, (preVote, script) => {
+      const { cluster: c, run } = three(preVote)
+      for (const made of script) {
+        // Every line ends with the checks of `Cluster`: one leader a term, one history, nothing falls.
+        if (typeof made === 'string') run(made)
+        else {
+          const member = c.member(made.to)
+          const step = aimed(made, member)
+          if (passes(member, step)) member.step(step)
+          run('status')
         }
-        if (interpreter.cluster.running().some(m => m.raft.state.role === 'leader')) leaders++
-      },
-    ),
+      }
+      if (c.running().some(m => m.raft.state.role === 'leader')) leaders++
+    }),
     { numRuns: 400 },
   )
   t.ok(leaders > 20, `${leaders} runs ended with a leader`)
+})
+
+t.test('strangers alone elect nobody', async t => {
+  const stranger = messages(fc.integer({ min: 4, max: 9 }), false)
+  const steps = fc.array(fc.oneof(deed, { weight: 40, arbitrary: stranger }), {
+    minLength: 50,
+    maxLength: 150,
+  })
+  let candidates = 0
+  fc.assert(
+    fc.property(fc.boolean(), steps, (preVote, script) => {
+      const { cluster: c, run } = three(preVote)
+      run('block from=1,2,3')
+      for (const made of script) {
+        if (typeof made === 'string') run(made)
+        else {
+          const member = c.member(made.to)
+          const step = aimed(made, member)
+          if (passes(member, step)) member.step(step)
+        }
+        const roles = c.running().map(m => m.raft.state.role)
+        if (roles.includes('candidate')) candidates++
+        if (roles.includes('leader')) throw new Error(`elected after ${JSON.stringify(made)}`)
+      }
+    }),
+    { numRuns: 200 },
+  )
+  t.ok(candidates > 100, `${candidates} times somebody was a candidate`)
 })
 
 /** In the form it came in: with its cluster, and a chunk of a snapshot without the hash that the release before did not send. */
