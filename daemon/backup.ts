@@ -2,6 +2,7 @@ import { BackupFramer } from '../proto/backup-file.ts'
 import { snapshotParts } from '../manager/state/store/snapshot.ts'
 import type { Manager } from '../manager/manager.ts'
 import { sleep, type Clock } from '../runtime/clock.ts'
+import { StatusError, toStatusError } from '../runtime/errors.ts'
 import { VERSION } from './version.ts'
 
 const READ_LIMIT_MS = 10_000
@@ -20,7 +21,7 @@ export async function* backupOf(
 ): AsyncGenerator<Uint8Array, void, undefined> {
   const { clock } = options
   const { member } = manager
-  if (!options.stale) await member.readIndex(READ_LIMIT_MS)
+  if (!options.stale) await member.readIndex(READ_LIMIT_MS).catch(withoutLeader)
   const captured = member.store.captureSnapshot()
   const [cluster] = captured.objects.cluster
   const framer = new BackupFramer()
@@ -39,4 +40,13 @@ export async function* backupOf(
     await sleep(clock, 0)
   }
   yield framer.end()
+}
+
+function withoutLeader(error: unknown): never {
+  const { code, message } = toStatusError(error)
+  throw new StatusError(
+    code,
+    `${message}; to take what this manager has all the same: skein cluster backup --stale FILE`,
+    { cause: error },
+  )
 }

@@ -152,6 +152,11 @@ export class RaftNode {
     if (this.#loop.isStopped()) return
     this.#settings.metrics?.message?.('received', message.type)
     if (message.to !== this.#settings.id) return
+    // First of all: who was left behind and leads a term like ours must hear that it is out, and not be taken for a liar.
+    if (refuseRemoved(this.#raft.state, message)) {
+      this.#loop.schedule()
+      return
+    }
     const refusal = refusalOf(this.#raft.state, message, this.#settings)
     if (refusal !== undefined) {
       this.#refusals.note(refusal)
@@ -160,7 +165,6 @@ export class RaftNode {
     this.#contacts.heard(message.from)
     this.#turns.noteTime()
     this.#loop.guard(() => {
-      if (refuseRemoved(this.#raft.state, message)) return
       if (message.type === 'snapshotChunk') this.#exchange.onChunk(message)
       else if (message.type === 'snapshotChunkResponse') this.#exchange.onResponse(message)
       else if (message.type === 'forward') this.#forwards.onRequest(message)
