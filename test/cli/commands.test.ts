@@ -241,7 +241,7 @@ t.test('a timeout exits 3, or 6 when no node fits, and Ctrl-C 130', async t => {
   daemon.onWrite = service => {
     for (const task of tasksFor(service, { state: TaskState.PREPARING })) daemon.putTask(task)
   }
-  const late = await skein('service', 'create', '--name', 'slow', '--timeout', '300ms', 'img:1')
+  const late = await skein('service', 'create', '--name', 'slow', '--timeout', '2s', 'img:1')
   t.match(late, { code: Exit.TIMEOUT, stderr: /why {4}slow\.1 preparing on host-n1/ })
   daemon.onWrite = service => {
     const options = { state: TaskState.PENDING, nodeId: '', error: 'no suitable node' }
@@ -250,7 +250,7 @@ t.test('a timeout exits 3, or 6 when no node fits, and Ctrl-C 130', async t => {
   const stuck = await skein('service', 'create', '--name', 'gpu', '--timeout', '5500ms', 'img:1')
   t.match(stuck, { code: Exit.UNPLACEABLE, stderr: /host-n1 {2}no {3}gpu label missing/ })
   t.match(stuck.stderr, /skein node update --label-add gpu=true host-n1/)
-  setTimeout(() => interrupt.abort(new StatusError('Cancelled', 'interrupted')), 200)
+  setTimeout(() => interrupt.abort(new StatusError('Cancelled', 'interrupted')), 2_000)
   const stopped = await skein('service', 'create', '--name', 'more', 'img:1')
   t.match(stopped, {
     code: Exit.INTERRUPTED,

@@ -261,11 +261,7 @@ t.test('ten thousand tasks on a thousand nodes', async t => {
     task: aTaskSpec({ resources: { reservations: { nanoCpus: 1e6, memoryBytes: 2 ** 20 } } }),
   })
   const view = await viewOf(nodes)
-  const startMs = performance.now()
   const placed = placeGroup(waitingMany(service, 10_000), view, at)
-  const tookMs = performance.now() - startMs
-  t.comment(`${Math.round(tookMs)} ms`)
   t.equal(placed.assigned.length, 10_000)
   t.same(new Set(Object.values(counts(placed.assigned))), new Set([10]))
-  t.ok(tookMs < 2_000)
 })
