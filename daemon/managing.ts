@@ -7,7 +7,6 @@ import { ANSWERED_HERE } from '../manager/controlapi/control.ts'
 import { Manager, type ManagerHandlers, type ManagerOptions } from '../manager/manager.ts'
 import { raftDialer } from '../manager/state/raft/dial.ts'
 import { RaftMember } from '../manager/state/raft/member.ts'
-import { aesSealer } from '../manager/state/raft/sealer.ts'
 import type { StateMetrics } from '../manager/state/metrics.ts'
 import { unary } from '../proto/call.ts'
 import { clientFor } from '../proto/grpc.ts'
@@ -19,7 +18,7 @@ import type { Random } from '../runtime/random.ts'
 import { splitAddress, type DaemonConfig } from './config.ts'
 import { healthHandlers } from './health.ts'
 import { managerDisk } from './manager-disk.ts'
-import { raftDir, type MemberState } from './member-state.ts'
+import { raftDir, type MemberKeys } from './member-state.ts'
 import { ReplaceableCredentials } from './rpc/credentials.ts'
 import { LeaderProxy } from './rpc/leader-proxy.ts'
 import { certificateIdentifier } from './rpc/peer.ts'
@@ -40,7 +39,8 @@ export interface ManagingOptions {
   /** The node's identity as it is now. */
   readonly identity: () => Identity
   readonly clientCredentials: grpc.ChannelCredentials
-  readonly member: MemberState
+  readonly raftId: number
+  readonly keys: MemberKeys
   /** host:port at which other nodes reach this manager. */
   readonly address: string
   readonly bootstrap: boolean
@@ -80,6 +80,7 @@ export class Managing {
     const { metrics } = options
     const manager = await Manager.open({ ...managerOptions(options), observer: metrics.observer })
     metrics.show(manager.member)
+    await options.keys.forgetUnused(manager.member.keysInUse())
     const managing = new Managing(options, manager)
     try {
       await managing.#listen()
@@ -168,20 +169,20 @@ export class Managing {
 }
 
 function managerOptions(options: ManagingOptions): Omit<ManagerOptions, 'observer'> {
-  const { config, clock, random, log, registry, member } = options
+  const { config, clock, random, log, registry, keys } = options
   const identity = options.identity()
   const dir = raftDir(config.dataDir)
   return {
     nodeId: identity.nodeId,
     clusterId: identity.clusterId,
-    raftId: member.raftId,
+    raftId: options.raftId,
     address: options.address,
     bootstrap: options.bootstrap,
     dir,
     disk: () => managerDisk(dir),
     ask: address => askForFacts(options.clientCredentials, address),
     fs: nodeFs,
-    sealer: aesSealer(member.dataKey, random),
+    sealer: keys.sealer,
     dial: raftDialer(() => options.clientCredentials),
     heartbeatMs: config.raftHeartbeatMs,
     electionTimeoutMs: config.electionTimeoutMs,

@@ -18,7 +18,7 @@ import { CertificateKeeper } from './certificate-keeper.ts'
 import { splitAddress, type DaemonConfig } from './config.ts'
 import { Dialer } from './dialer.ts'
 import type { Managing, ManagingOptions } from './managing.ts'
-import { forgetMember, memberState } from './member-state.ts'
+import { forgetMember, MemberKeys, memberState } from './member-state.ts'
 import type { Place } from './place.ts'
 import { Working } from './working.ts'
 
@@ -221,13 +221,15 @@ export class Membership {
 
   async #managingOptions(bootstrap: boolean): Promise<ManagingOptions> {
     const { config, fs, random } = this.#options
+    const member = await memberState(fs, config.dataDir, random)
     return {
       ...this.#options,
       registry: this.registry,
       metrics: this.#metrics,
       identity: () => this.#identity,
       clientCredentials: this.#credentials,
-      member: await memberState(fs, config.dataDir, random),
+      raftId: member.raftId,
+      keys: new MemberKeys({ fs, dataDir: config.dataDir, random }, member),
       address: this.ownAddress,
       bootstrap,
     }

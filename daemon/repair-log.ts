@@ -25,7 +25,7 @@ export interface RepairDeps {
  */
 export async function repairManager(deps: RepairDeps): Promise<void> {
   const { dataDir, fs, raftFs, random, write } = deps
-  const member = await existingMember(fs, dataDir)
+  const member = await existingMember({ fs, dataDir, random })
   if (member === undefined)
     throw new StatusError(
       'FailedPrecondition',
@@ -34,7 +34,7 @@ export async function repairManager(deps: RepairDeps): Promise<void> {
   const options = {
     fs: raftFs,
     dir: join(managerDir(dataDir), 'raft'),
-    encryption: aesSealer(member.dataKey, random),
+    encryption: aesSealer(member.dataKey, random, member.formerKeys),
   }
   try {
     const plan = await planRepair(options)

@@ -37,7 +37,7 @@ export async function readReplicas(
 }
 
 async function open(name: string, dataDir: string, last: number): Promise<Replica> {
-  const { raftId, dataKey } = await memberState(systemFs, dataDir, systemRandom)
+  const { raftId, dataKey, formerKeys } = await memberState(systemFs, dataDir, systemRandom)
   const store = new MemoryStore({
     proposer: new MemoryProposer(),
     clock: systemClock,
@@ -51,7 +51,7 @@ async function open(name: string, dataDir: string, last: number): Promise<Replic
     fs: nodeFs,
     clock: systemClock,
     random: () => systemRandom.next(),
-    encrypt: aesSealer(dataKey, systemRandom),
+    encrypt: aesSealer(dataKey, systemRandom, formerKeys),
     stateMachine: upTo(new StoreStateMachine(store, systemClock), last),
     send: () => undefined,
     // Nobody is there to vote: it stays as it is.

@@ -2,14 +2,16 @@
 // what is lost, and only when told to. Method: the real programs on a directory with a sealed log that is then damaged.
 import t from 'tap'
 import { execFile } from 'node:child_process'
-import { readFileSync, readdirSync, writeFileSync } from 'node:fs'
+import { readFileSync, writeFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { promisify } from 'node:util'
 import { nodeFs, RaftNode } from 'raft-ts'
 import { lockDataDir } from '../../daemon/data-lock.ts'
 import { memberState } from '../../daemon/member-state.ts'
+import { repairManager } from '../../daemon/repair-log.ts'
 import { aesSealer } from '../../manager/state/raft/sealer.ts'
 import { systemClock } from '../../runtime/clock.ts'
+import { messageOf } from '../../runtime/errors.ts'
 import { systemFs } from '../../runtime/fs.ts'
 import { systemRandom } from '../../runtime/random.ts'
 
@@ -35,7 +37,7 @@ async function aManager(dataDir: string): Promise<{ segment: string }> {
       fs: nodeFs,
       clock: systemClock,
       random: () => systemRandom.next(),
-      encrypt: aesSealer(member.dataKey, systemRandom),
+      encrypt: aesSealer(member.dataKey, systemRandom, member.formerKeys),
       segmentBytes: 65_536,
       stateMachine: {
         apply: entries => entries,
@@ -63,8 +65,8 @@ t.test('a second daemon is told who is there first', async t => {
     `${dir} is in use by process ${process.pid} \\(a test\\): stop it first`,
   )
   await t.rejects(lockDataDir(dir, 'another'), { code: 'FailedPrecondition', message: refused })
-  for (const name of ['main', 'repair'])
-    t.match(await program(name, '--data-dir', dir), { code: 1, stderr: refused }, name)
+  const programs = ['main', 'repair'].map(name => program(name, '--data-dir', dir))
+  for (const said of await Promise.all(programs)) t.match(said, { code: 1, stderr: refused })
   unlock()
   const again = await lockDataDir(dir, 'another')
   t.equal(readFileSync(join(dir, 'lock'), 'utf8'), `${process.pid} another\n`)
@@ -87,10 +89,30 @@ t.test('the lock ends with the process that has it, however it ends', async t =>
   unlock()
 })
 
+/** What the repair says, with `answer` to its question. */
+async function repair(dataDir: string, answer: boolean): Promise<{ said: string; asked: number }> {
+  let said = ''
+  let asked = 0
+  await repairManager({
+    dataDir,
+    fs: systemFs,
+    raftFs: nodeFs,
+    random: systemRandom,
+    write: text => (said += text),
+    confirm: async () => {
+      asked++
+      return answer
+    },
+  }).catch((error: unknown) => {
+    said += messageOf(error)
+  })
+  return { said, asked }
+}
+
 t.test('a damaged log is shown, then cut when told to', async t => {
   const dir = t.testdir()
   const { segment } = await aManager(dir)
-  t.match(await program('repair', '--data-dir', dir), { code: 0, stdout: /log is whole/ })
+  t.match(await repair(dir, true), { asked: 0, said: /log is whole/ })
 
   const bytes = readFileSync(segment)
   t.notOk(bytes.includes('secret text'), 'the log is sealed')
@@ -98,26 +120,20 @@ t.test('a damaged log is shown, then cut when told to', async t => {
   bytes[at] = (bytes[at] ?? 0) ^ 1
   writeFileSync(segment, bytes)
 
-  const asked = await program('repair', '--data-dir', dir)
-  t.match(asked, { code: 1, stderr: /nothing was changed; to go on: --yes/ })
-  t.match(asked.stdout, /0000000001\.wal is damaged at byte \d+: an invalid record/)
-  t.match(asked.stdout, /kept: everything up to entry \d+/)
+  const { said, asked } = await repair(dir, false)
+  t.equal(asked, 1)
+  t.match(said, /0000000001\.wal is damaged at byte \d+: an invalid record/)
+  t.match(said, /kept: everything up to entry \d+/)
+  t.match(said, /nothing was changed; to go on: --yes$/)
   t.same(readFileSync(segment), bytes)
 
-  const done = await program('repair', '--data-dir', dir, '--yes')
-  t.match(done, { code: 0, stdout: /Repaired: the last entry kept is \d+/ })
-  t.match(done.stdout, /only manager: start its daemon/)
+  const done = await repair(dir, true)
+  t.match(done.said, /Repaired: the last entry kept is \d+/)
+  t.match(done.said, /only manager: start its daemon/)
   t.same(readFileSync(join(dir, 'manager/raft/wal.damaged-1/0000000001.wal')), bytes)
-  t.match(await program('repair', '--data-dir', dir), { code: 0, stdout: /log is whole/ })
+  t.match(await repair(dir, true), { asked: 0, said: /log is whole/ })
 })
 
 t.test('where there is no manager there is nothing to repair', async t => {
-  const dir = t.testdir({ 'place.json': '{}' })
-  t.match(await program('repair', '--data-dir', dir), { code: 1, stderr: /holds no manager/ })
-  t.match(await program('repair', '--data-dir', join(dir, 'none')), {
-    code: 1,
-    stderr: /is empty or not there/,
-  })
-  t.notOk(readdirSync(dir).includes('none'), 'and no directory is made')
-  t.match(await program('repair', '--yse'), { code: 125, stderr: /See: skein manager repair/ })
+  t.match(await repair(t.testdir(), true), { asked: 0, said: /holds no manager/ })
 })

@@ -1,7 +1,14 @@
 // Goal: what a node keeps of its place and of its membership comes back as it was, and damage is named with its remedy.
 // Method: files in memory, read again, cut short and overwritten with other things.
 import t from 'tap'
-import { forgetMember, managerDir, memberState } from '../../daemon/member-state.ts'
+import {
+  existingMember,
+  forgetMember,
+  managerDir,
+  MemberKeys,
+  memberState,
+  writeMember,
+} from '../../daemon/member-state.ts'
 import { readPlace, removePlace, writePlace } from '../../daemon/place.ts'
 import { MemoryFs } from '../../runtime/fs.ts'
 import { seededRandom } from '../../runtime/random.ts'
@@ -51,6 +58,60 @@ t.test('a member keeps its id and its key for as long as its file stands', async
   const other = await memberState(fs, DIR, seededRandom(4))
   t.not(other.raftId, first.raftId)
   t.notSame([...other.dataKey], [...first.dataKey])
+})
+
+t.test(
+  'data keys are stored wrapped when there is a key for that, which can be replaced',
+  async t => {
+    const fs = new MemoryFs()
+    const random = seededRandom(1)
+    const [first, second] = [random.bytes(32), random.bytes(32)]
+    const place = (kek?: Uint8Array) => ({ fs, dataDir: DIR, random, kek })
+    const text = (): string => new TextDecoder().decode(fs.files.get(MEMBER))
+    const state = await memberState(fs, DIR, random)
+    const plain = Buffer.from(state.dataKey).toString('base64')
+    t.ok(text().includes(plain), 'without one they lie there as they are')
+
+    const keys = new MemberKeys(place(first), state)
+    await keys.rotate()
+    const changed = await existingMember(place(first))
+    t.same(
+      changed?.formerKeys.map(key => [...key]),
+      [[...state.dataKey]],
+    )
+    t.notSame([...(changed?.dataKey ?? [])], [...state.dataKey])
+    for (const key of [changed?.dataKey ?? [], state.dataKey])
+      t.notOk(text().includes(Buffer.from(key).toString('base64')), 'no key is to be read')
+    await t.rejects(memberState(fs, DIR, random), { code: 'FailedPrecondition', message: /locked/ })
+    await t.rejects(memberState(fs, DIR, random, second), { code: 'FailedPrecondition' })
+
+    if (changed) await writeMember(place(second), changed)
+    t.same(await existingMember(place(second)), changed)
+    await t.rejects(memberState(fs, DIR, random, first), { code: 'FailedPrecondition' })
+    if (changed) await writeMember(place(), changed)
+    t.same(await memberState(fs, DIR, random), changed, 'and given up again')
+
+    await writeMember(place(first), changed ?? state)
+    const stored = JSON.parse(text()) as { dataKey: string }
+    const altered = Buffer.from(stored.dataKey, 'base64')
+    altered[40] = (altered[40] ?? 0) ^ 1
+    await fs.write(MEMBER, JSON.stringify({ ...stored, dataKey: altered.toString('base64') }))
+    await t.rejects(memberState(fs, DIR, random, first), { code: 'DataLoss' })
+  },
+)
+
+t.test('a key that cannot be stored is not used', async t => {
+  const fs = new MemoryFs()
+  const random = seededRandom(1)
+  const state = await memberState(fs, DIR, random)
+  const keys = new MemberKeys({ fs, dataDir: DIR, random }, state)
+  const write = fs.write.bind(fs)
+  fs.write = () => Promise.reject(new Error('the disk is full'))
+  await t.rejects(keys.rotate(), /full/)
+  const sealed = keys.sealer.seal(Buffer.from('x'))
+  fs.write = write
+  const again = new MemberKeys({ fs, dataDir: DIR, random }, await memberState(fs, DIR, random))
+  t.equal(Buffer.from(again.sealer.open(sealed)).toString(), 'x')
 })
 
 t.test('a damaged member file stops the manager and is never replaced by a new one', async t => {

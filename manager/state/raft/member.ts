@@ -179,6 +179,11 @@ export class RaftMember {
     return this.#node.status()
   }
 
+  /** Ids, see keyIdOf(), of the data keys that the log and the snapshot need. */
+  keysInUse(): ReadonlySet<string> {
+    return this.#node.keysInUse()
+  }
+
   /** Who leads, as far as this member knows. */
   get leadership(): Leadership {
     return this.#leadership.state

@@ -31,4 +31,6 @@ export interface RaftFile {
 export interface Encryption {
   seal(plain: Uint8Array): Uint8Array
   open(sealed: Uint8Array): Uint8Array
+  /** Names the key that sealed this, so that `RaftNode.keysInUse` can tell which keys are still needed. */
+  keyOf?(sealed: Uint8Array): string
 }

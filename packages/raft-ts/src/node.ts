@@ -285,6 +285,12 @@ export class RaftNode {
     return statusOf(this.#raft.state, this.#contacts, this.#proposals.size)
   }
 
+  /** Names, as `Encryption.keyOf` gives them, of the keys without which some record or the snapshot could not be read. */
+  keysInUse(): ReadonlySet<string> {
+    const { wal, store } = this.#storage
+    return new Set([...wal.keysInUse(), ...store.keysInUse()])
+  }
+
   /** Hands over the leadership (unless told not to), writes what is left, closes the files. Waits end with an error. */
   async stop(options: { transfer?: boolean } = {}): Promise<void> {
     if (this.#loop.state !== 'running') return

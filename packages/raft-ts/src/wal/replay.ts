@@ -24,6 +24,8 @@ export interface SegmentSummary {
   readonly sequence: number
   readonly version: number
   readonly lastIndex: number
+  /** Names of the keys that records in it are sealed with. */
+  readonly keys: ReadonlySet<string>
 }
 
 /** Applies records in order to what becomes the log. */
@@ -46,14 +48,18 @@ export class Replay {
       this.#hardState = header.hardState
     }
     let lastIndex = 0
-    this.#segments.push({ sequence: header.sequence, version, lastIndex })
+    const keys = new Set<string>()
+    const { sequence } = header
+    this.#segments.push({ sequence, version, lastIndex, keys })
     for (const { payload, offset } of records) {
       const write = this.#decode(path, payload, offset)
       this.#append(path, offset, write)
       this.#hardState = write.hardState
       this.#records++
       lastIndex = Math.max(lastIndex, lastOf(write))
-      this.#segments[this.#segments.length - 1] = { sequence: header.sequence, version, lastIndex }
+      const key = this.#encryption?.keyOf?.(payload)
+      if (key !== undefined) keys.add(key)
+      this.#segments[this.#segments.length - 1] = { sequence, version, lastIndex, keys }
     }
   }
 

@@ -29,6 +29,7 @@ export class SnapshotStore {
   readonly #dir: string
   readonly #encryption: Encryption | undefined
   #turn: Promise<unknown> = Promise.resolve()
+  #keys: readonly string[] = []
 
   constructor(fs: RaftFs, dir: string, encryption?: Encryption) {
     this.#fs = fs
@@ -50,6 +51,11 @@ export class SnapshotStore {
     return this.#inTurn(() => this.#save(snapshot))
   }
 
+  /** Names of the keys that the snapshot, and one being written, are sealed with. */
+  keysInUse(): readonly string[] {
+    return this.#keys
+  }
+
   /** One is read for a follower while the next is being written: it must not lose its temporary file, nor remove ours. */
   #inTurn<T>(work: () => Promise<T>): Promise<T> {
     const done = this.#turn.then(work)
@@ -67,6 +73,8 @@ export class SnapshotStore {
     const file = await this.#fs.readFile(path)
     try {
       const sealed = checked(file)
+      const key = this.#encryption?.keyOf?.(sealed)
+      this.#keys = key === undefined ? [] : [key]
       return decodeSnapshot(this.#encryption === undefined ? sealed : this.#encryption.open(sealed))
     } catch (error) {
       throw new WalCorruptError(path, 0, String(error))
@@ -78,6 +86,9 @@ export class SnapshotStore {
     const temporary = `${this.#dir}/${name}.tmp`
     const plain = encodeSnapshot(snapshot)
     const sealed = this.#encryption === undefined ? plain : this.#encryption.seal(plain)
+    const key = this.#encryption?.keyOf?.(sealed)
+    const keys = key === undefined ? [] : [key]
+    this.#keys = [...this.#keys, ...keys]
     try {
       await this.#write(temporary, withChecksum(sealed))
     } catch (error) {
@@ -89,6 +100,7 @@ export class SnapshotStore {
     await this.#fs.syncDir(this.#dir)
     const older = (await this.#fs.readdir(this.#dir)).filter(n => isSnapshot(n) && n < name)
     for (const old of older) await this.#fs.remove(`${this.#dir}/${old}`)
+    this.#keys = keys
   }
 
   async #write(path: string, bytes: Uint8Array): Promise<void> {

@@ -40,6 +40,8 @@ export class Wal {
   #hardState: HardState
   #lastIndex: number
   #lastTerm: number
+  /** Of the record that is being written. */
+  #key: string | undefined
 
   private constructor(options: WalOptions, found: Recovered, spares: Spares) {
     this.#options = options
@@ -83,6 +85,7 @@ export class Wal {
     const { encryption, segmentBytes, monotonicMs, onSync, onWritten } = this.#options
     const plain = encodeWrite(write)
     const payload = encryption === undefined ? plain : encryption.seal(plain)
+    this.#key = encryption?.keyOf?.(payload)
     const bytes = RECORD_HEADER_BYTES + payload.length
     const isFull = this.#file === undefined || this.#size + bytes > segmentBytes
     const header = isFull ? await this.#cut() : NO_BYTES
@@ -117,6 +120,13 @@ export class Wal {
     if (released > 0) await fs.syncDir(dir)
   }
 
+  /** Names of the keys without which some record could not be read. */
+  keysInUse(): Set<string> {
+    const keys = new Set(this.#segments.flatMap(segment => [...segment.keys]))
+    if (this.#key !== undefined) keys.add(this.#key)
+    return keys
+  }
+
   async close(): Promise<void> {
     const file = this.#file
     this.abandon()
@@ -134,15 +144,15 @@ export class Wal {
   #note(write: WalWrite): void {
     this.#hardState = write.hardState
     const last = write.entries.at(-1) ?? write.restart
+    const { keys, lastIndex, ...segment } = this.#segments.at(-1) as SegmentSummary
+    this.#segments[this.#segments.length - 1] = {
+      ...segment,
+      lastIndex: Math.max(lastIndex, last?.index ?? 0),
+      keys: this.#key === undefined || keys.has(this.#key) ? keys : new Set([...keys, this.#key]),
+    }
     if (last === undefined) return
     this.#lastIndex = last.index
     this.#lastTerm = last.term
-    const segment = this.#segments.at(-1)
-    if (segment !== undefined)
-      this.#segments[this.#segments.length - 1] = {
-        ...segment,
-        lastIndex: Math.max(segment.lastIndex, last.index),
-      }
   }
 
   /** @returns the header of the next segment, to be written with its first record: so a cut costs no sync of its own */
@@ -154,7 +164,7 @@ export class Wal {
     this.#file = await this.#spares.take(sequence)
     this.#sequence = sequence
     this.#size = 0
-    this.#segments.push({ sequence, version: FORMAT, lastIndex: 0 })
+    this.#segments.push({ sequence, version: FORMAT, lastIndex: 0, keys: new Set() })
     return encodeSegmentHeader({
       sequence,
       id: this.#options.id,

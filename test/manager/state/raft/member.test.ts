@@ -2,7 +2,7 @@
 // Method: several members in one process over streams in memory, under virtual time.
 import { MemoryFs } from 'raft-ts'
 import t from 'tap'
-import { aesSealer } from '../../../../manager/state/raft/sealer.ts'
+import { aesSealer, keyIdOf, pruned, rotated } from '../../../../manager/state/raft/sealer.ts'
 import type { Leadership } from '../../../../manager/state/raft/leadership.ts'
 import type { RaftMember } from '../../../../manager/state/raft/member.ts'
 import { encodeSnapshot } from '../../../../manager/state/store/snapshot.ts'
@@ -254,6 +254,44 @@ t.test('a restart brings everything back from an encrypted log and snapshot', as
   const other = aesSealer(systemRandom.bytes(32), systemRandom)
   await t.rejects(cluster.start(1, { ...options, sealer: other }), /another key/)
 })
+
+t.test(
+  'a data key is replaced while the member works, and given up when nothing needs it',
+  async t => {
+    const cluster = new Cluster()
+    const keys = { current: systemRandom.bytes(32), former: [] }
+    const sealer = aesSealer(keys.current, systemRandom)
+    const options = { bootstrap: true, sealer, snapshotEntries: 20 }
+    const member = await cluster.start(1, options)
+    await cluster.until(() => member.leadership.leader)
+    await cluster.settle(create(member, 'first'))
+    t.same([...member.keysInUse()], [keyIdOf(keys.current)])
+
+    const next = rotated(keys, systemRandom)
+    sealer.use(next)
+    await cluster.settle(create(member, 'second'))
+    const both = [keyIdOf(next.current), keyIdOf(keys.current)]
+    t.same([...member.keysInUse()].toSorted(), both.toSorted(), 'new records, old records')
+
+    await cluster.kill(1)
+    const back = await cluster.start(1, options)
+    t.same([...back.keysInUse()].toSorted(), both.toSorted(), 'as read from the disk')
+    await cluster.until(() => back.leadership.leader)
+    const big = 'x'.repeat(400_000)
+    for (let n = 0; n < 60; n++) await cluster.settle(create(back, `${n}-${big}`))
+    await cluster.until(() => back.keysInUse().size === 1)
+    const left = pruned(next, back.keysInUse())
+    t.equal(left.former.length, 0)
+    await cluster.kill(1)
+    sealer.use(left)
+    const last = await cluster.start(1, options)
+    await cluster.until(() => last.leadership.leader)
+    t.equal(
+      last.store.view(tx => tx.list('service').length),
+      62,
+    )
+  },
+)
 
 t.test(
   'a slow member catches up from a snapshot, and its watchers are told to list anew',

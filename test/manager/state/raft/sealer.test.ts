@@ -2,7 +2,14 @@
 // Method: random plain texts; every byte flipped; keys replaced.
 import fc from 'fast-check'
 import t from 'tap'
-import { aesSealer } from '../../../../manager/state/raft/sealer.ts'
+import {
+  aesSealer,
+  keyIdOf,
+  pruned,
+  rotated,
+  unwrapKeys,
+  wrapKeys,
+} from '../../../../manager/state/raft/sealer.ts'
 import { systemRandom } from '../../../../runtime/random.ts'
 
 const key = systemRandom.bytes(32)
@@ -36,6 +43,37 @@ t.test('after a change of key old records still open, with the old key at hand',
   t.equal(Buffer.from(aesSealer(next, systemRandom, [key]).open(old)).toString(), 'old')
   t.throws(() => aesSealer(next, systemRandom).open(old), /another key/)
   t.throws(() => aesSealer(Buffer.from('short'), systemRandom), { code: 'InvalidArgument' })
+  t.end()
+})
+
+t.test('a key is replaced under a sealer in use; former keys go when nothing needs them', t => {
+  const one = aesSealer(key, systemRandom)
+  const old = one.seal(Buffer.from('old'))
+  const keys = rotated({ current: key, former: [] }, systemRandom)
+  one.use(keys)
+  const fresh = one.seal(Buffer.from('new'))
+  t.equal(one.keyOf(old), keyIdOf(key))
+  t.equal(one.keyOf(fresh), keyIdOf(keys.current))
+  t.equal(Buffer.from(one.open(old)).toString(), 'old')
+  t.same(pruned(keys, new Set([one.keyOf(old)])), keys)
+  one.use(pruned(keys, new Set([one.keyOf(fresh)])))
+  t.equal(Buffer.from(one.open(fresh)).toString(), 'new')
+  t.throws(() => one.open(old), /another key/)
+  t.end()
+})
+
+t.test('wrapped keys show nothing and open with their key alone', t => {
+  const keys = rotated({ current: key, former: [] }, systemRandom)
+  const kek = systemRandom.bytes(32)
+  const wrapped = wrapKeys(keys, kek, systemRandom)
+  for (const [at, sealed] of [wrapped.current, ...wrapped.former].entries())
+    t.notOk(Buffer.from(sealed).includes(Buffer.from([keys.current, key][at] ?? key)))
+  const open = unwrapKeys(wrapped, kek, systemRandom)
+  t.same([...open.current], [...keys.current])
+  t.same([...(open.former[0] ?? [])], [...key])
+  t.throws(() => unwrapKeys(wrapped, systemRandom.bytes(32), systemRandom), {
+    code: 'FailedPrecondition',
+  })
   t.end()
 })
 
