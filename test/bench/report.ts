@@ -1,5 +1,15 @@
 /** Units, and the digits after the point that say something. */
-const DIGITS = { s: 2, MB: 0, kB: 2, '/s': 0, ms: 2, µs: 1, entries: 1, syncs: 3 } as const
+const DIGITS = {
+  s: 2,
+  MB: 0,
+  kB: 2,
+  '/s': 0,
+  ms: 2,
+  µs: 1,
+  entries: 1,
+  syncs: 3,
+  elections: 0,
+} as const
 
 /** What one benchmark measured: the same figure for Skein and for its peer, a value a round. */
 export interface Row {
@@ -16,6 +26,8 @@ export interface Row {
 
 export type Benchmark = (options: {
   readonly rounds: number
+  /** Length of the parts that only take time. */
+  readonly seconds: number
   readonly log: (line: string) => void
 }) => Promise<readonly Row[]>
 

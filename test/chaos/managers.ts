@@ -15,6 +15,13 @@ const RESTART_MS = 300
 /** The disk that gets full is a small one. It holds segments, snapshots and room for ten minutes of writes. */
 const SMALL_DISK = '256m'
 
+export interface ManagersOptions {
+  /** The last host's state is on a small disk of its own. @default true */
+  readonly smallDisk?: boolean
+  /** Wall clocks can be moved; costs each look at the clock a little. @default true */
+  readonly fakeClocks?: boolean
+}
+
 export class Managers {
   readonly cluster: Cluster
   readonly hosts: readonly Host[]
@@ -30,15 +37,20 @@ export class Managers {
     this.hosts = cluster.lab.hosts
   }
 
-  /** Makes a cluster of all hosts. The last one's state is on a small disk of its own. */
-  static async up(lab: Lab, log: (line: string) => void): Promise<Managers> {
+  /** Makes a cluster of all hosts. */
+  static async up(
+    lab: Lab,
+    log: (line: string) => void,
+    options: ManagersOptions = {},
+  ): Promise<Managers> {
     for (const host of lab.hosts) {
       mkdirSync(join(host.dir, 'skein'), { recursive: true })
       writeFileSync(clockFile(host), '+0')
     }
     const small = lab.hosts.at(-1)
-    if (small) await mountSmallDisk(small)
-    return new Managers(await Cluster.up(lab, { daemonEnv: fakeClock, log }))
+    if (small && options.smallDisk !== false) await mountSmallDisk(small)
+    const fake = options.fakeClocks !== false
+    return new Managers(await Cluster.up(lab, { log, ...(fake && { daemonEnv: fakeClock }) }))
   }
 
   supervise(): void {
@@ -87,6 +99,12 @@ export class Managers {
         view.leader === leader.leader &&
         view.appliedIndex >= leader.commitIndex,
     )
+  }
+
+  /** The newest term that any of them knows. */
+  async term(): Promise<number> {
+    const views = await Promise.all(this.hosts.map(host => this.#status(host)))
+    return Math.max(...views.map(view => view?.term ?? 0))
   }
 
   kill(host: Host): void {
