@@ -11,7 +11,7 @@ import { allocateService, allocateTask, block } from './tasks.ts'
 
 const BATCH_MAX = 200
 const DEBOUNCE_MS = 2
-const AUTHOR = { author: 'loop:allocator' }
+const AUTHOR = { author: 'loop:allocator', ownUse: true }
 
 /**
  * Networks get ids and subnets, services ports, tasks addresses; gateways nobody uses are taken back. What cannot be

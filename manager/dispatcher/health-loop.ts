@@ -75,6 +75,7 @@ export class HealthLoop {
     for (;;) {
       const { changed, dueMs } = await store.update(tx => this.#apply(tx), {
         author: 'loop:dispatcher',
+        ownUse: true,
       })
       for (const { node, verdict } of changed) {
         const name = node.description?.hostname ?? node.id

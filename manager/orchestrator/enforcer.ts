@@ -91,7 +91,7 @@ export function nodeEnforcer(deps: LeaderDeps): LeaderLoop {
       // Forgotten before the work: what changes meanwhile is noticed anew.
       dirty.delete(id)
       await store
-        .update(tx => enforce(tx, id, clock.now()), { author: 'loop:node-enforcer' })
+        .update(tx => enforce(tx, id, clock.now()), { author: 'loop:node-enforcer', ownUse: true })
         .catch((error: unknown) => {
           dirty.add(id)
           throw error

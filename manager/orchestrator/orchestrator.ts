@@ -67,7 +67,7 @@ export function orchestrator(deps: LeaderDeps): LeaderLoop {
     const ids = collect()
     for (let at = 0; at < ids.length; ) {
       const step = await store
-        .update(tx => applyFrom(tx, ids, at), { author: 'loop:orchestrator' })
+        .update(tx => applyFrom(tx, ids, at), { author: 'loop:orchestrator', ownUse: true })
         .catch((error: unknown) => {
           for (const id of ids.slice(at)) dirty.add(id)
           throw error

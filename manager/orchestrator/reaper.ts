@@ -113,7 +113,7 @@ export function reaper(deps: LeaderDeps): LeaderLoop {
     dirty.clear()
     for (const [at, id] of ids.entries()) {
       const reaped = await store
-        .update(tx => reapService(tx, id), { author: 'loop:reaper' })
+        .update(tx => reapService(tx, id), { author: 'loop:reaper', ownUse: true })
         .catch((error: unknown) => {
           for (const left of ids.slice(at)) dirty.add(left)
           throw error

@@ -85,7 +85,7 @@ export class RoleLoop implements LeaderLoop {
             const role = change.manager ? NodeRole.MANAGER : node.role
             tx.update('node', { ...node, manager: change.manager, role })
           },
-          { author: 'loop:role' },
+          { author: 'loop:role', ownUse: true },
         )
     }
   }

@@ -23,7 +23,7 @@ const BATCH_MAX = 200
 const DEBOUNCE_MS = 3
 /** Verdicts kept in a task's explanation; ExplainTask gives all of them. */
 const STORED_NODES_MAX = 20
-const AUTHOR = { author: 'loop:scheduler' }
+const AUTHOR = { author: 'loop:scheduler', ownUse: true }
 
 /**
  * Gives PENDING tasks their nodes (rows PL-16 … PL-20). Decisions are made on a view in memory and checked again in the

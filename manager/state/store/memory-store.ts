@@ -182,7 +182,7 @@ export class MemoryStore implements Store {
     change: (tx: Tx) => Synchronous<T>,
     options: UpdateOptions,
     timeoutMs: number,
-    confirmed = this.#options.proposer.confirm === undefined,
+    confirmed = options.ownUse === true || this.#options.proposer.confirm === undefined,
   ): Promise<Tried<T>> {
     const { clock, proposer, observer } = this.#options
     const startMs = clock.monotonic()

@@ -81,6 +81,11 @@ export interface UpdateOptions {
   readonly author?: string
   /** Limit for commit, in ms. Default 10,000. */
   readonly timeoutMs?: number
+  /**
+   * A loop's pass: what it read and did not change it tells nobody, and it looks again. When it writes nothing, no majority
+   * has to confirm that what it read is current.
+   */
+  readonly ownUse?: boolean
 }
 
 /** A return type that refuses promises, so that no await can slip into a transaction. */

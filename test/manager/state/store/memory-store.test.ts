@@ -257,6 +257,21 @@ t.test('an object that always changes in between ends in Aborted, within its tim
   t.equal(proposals, 20)
 })
 
+t.test('what wrote nothing is confirmed and run again, unless it is for own use', async t => {
+  let confirmed = 0
+  const proposer: Proposer = {
+    propose: async () => ({ version: 1, conflict: false }),
+    confirm: async () => void (confirmed += 1),
+  }
+  const store = new MemoryStore({ ...deps, proposer })
+  let runs = 0
+  const look = (): number => (runs += 1)
+  t.equal(await store.update(look), 2)
+  t.equal(confirmed, 1)
+  t.equal(await store.update(look, { ownUse: true }), 3)
+  t.equal(confirmed, 1)
+})
+
 const IDS = ['a', 'b', 'c', 'd']
 interface Operation {
   readonly what: 'task' | 'service' | 'delete'
