@@ -157,7 +157,7 @@ export const MISTAKES: readonly Mistake[] = [
   // Reads.
   {
     name: 'a read is answered without asking a quorum',
-    budget: 60,
+    budget: 250,
     edits: [
       edit(
         'core/replication.ts',
@@ -168,7 +168,7 @@ export const MISTAKES: readonly Mistake[] = [
   },
   {
     name: 'a lease has no end',
-    budget: 100,
+    budget: 600,
     edits: [edit('core/replication.ts', 's.lease.holds(s.clockMs, s.leaseMs)', 's.leaseMs > 0')],
   },
   {
@@ -232,11 +232,6 @@ export const MISTAKES: readonly Mistake[] = [
       ),
       edit('driver/member-changes.ts', 'this.#queue = result.catch(() => undefined)', ''),
     ],
-  },
-  {
-    name: 'a member that knows it is removed campaigns',
-    budget: 500,
-    edits: [edit('core/state.ts', 'this.isVoter && !this.removed && ', 'this.isVoter && ')],
   },
   {
     name: 'a snapshot names members of an earlier time',
