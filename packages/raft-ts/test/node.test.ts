@@ -1,6 +1,13 @@
 // Goal: what RaftNode promises its callers. Method: a few nodes on virtual time and disks; faults where a promise needs one.
 import t from 'tap'
-import { MemoryFs, type Member, RaftNode, type RaftNodeOptions } from '../src/index.ts'
+import {
+  MemoryFs,
+  type Member,
+  RaftNode,
+  type RaftNodeOptions,
+  VirtualClock,
+} from '../src/index.ts'
+import { openStorage } from '../src/driver/open.ts'
 import { withDefaults } from '../src/options.ts'
 import { readLog } from '../src/wal/recovery.ts'
 import { SnapshotStore } from '../src/wal/snapshot-store.ts'
@@ -471,3 +478,27 @@ t.test('a leader whose own disk stalls gives up the leadership', async t => {
   await c.pass(1000)
   t.strictSame(c.machines.get(1)?.texts, ['a', 'b'], 'and follows when its disk is back')
 })
+
+t.test(
+  'names a killed process left unsynced are made durable before anything is built on them',
+  async t => {
+    const fs = new MemoryFs()
+    const options = (given: RaftNodeOptions['fs']) =>
+      withDefaults({
+        ...({} as RaftNodeOptions),
+        id: 1,
+        dir: 'd',
+        fs: given,
+        clock: new VirtualClock(),
+      })
+    const life = fs.mount()
+    await life.mkdir('d')
+    await life.mkdir('d/wal')
+    await life.mkdir('d/snap')
+    await (await life.open('d/snap/left-by-a-killed-process', 'create')).close()
+    fs.kill()
+    await openStorage(options(fs.mount()), undefined)
+    fs.crash()
+    t.ok(fs.paths().includes('d/snap/left-by-a-killed-process'))
+  },
+)

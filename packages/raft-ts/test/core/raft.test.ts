@@ -422,3 +422,19 @@ t.test(
     t.strictSame([n.role(2), n.raft(2).state.voters], ['leader', [2]])
   },
 )
+
+t.test('a refusal of an older term still tells what is committed', async t => {
+  const n = new Network([1, 2], { logs: { 1: [1, 1], 2: [1, 1] } })
+  const raft = n.raft(1)
+  raft.tick(2 * ELECTION_MS)
+  raft.step({
+    type: 'voteResponse',
+    from: 2,
+    to: 1,
+    term: 0,
+    reject: true,
+    commit: 2,
+    commitTerm: 1,
+  })
+  t.equal(raft.state.log.committed, 2)
+})
