@@ -56,6 +56,8 @@ export interface RaftMemberOptions {
   readonly heartbeatMs?: number
   /** Default 1000. */
   readonly electionTimeoutMs?: number
+  /** Size of a log segment. Default 16 MiB. */
+  readonly segmentBytes?: number
   /** Below this much free space on the disk of `dir` no changes are taken. Default 64 MiB. */
   readonly minFreeBytes?: number
   /** Default 10,000 (Swarm row RF-03). */
@@ -333,6 +335,7 @@ function nodeOptions(
     ...(options.electionTimeoutMs !== undefined && {
       electionTimeoutMs: options.electionTimeoutMs,
     }),
+    ...(options.segmentBytes !== undefined && { segmentBytes: options.segmentBytes }),
     ...(options.minFreeBytes !== undefined && { minFreeBytes: options.minFreeBytes }),
     ...(options.snapshotEntries !== undefined && { snapshotEntries: options.snapshotEntries }),
   }
