@@ -207,7 +207,7 @@ export const MISTAKES: readonly Mistake[] = [
   // Members.
   {
     name: 'a learner counts',
-    budget: 40,
+    budget: 120,
     edits: [
       edit(
         'core/joint.ts',
@@ -231,6 +231,35 @@ export const MISTAKES: readonly Mistake[] = [
         'log.applied >= 0 * pendingConfigIndex',
       ),
       edit('driver/member-changes.ts', 'this.#queue = result.catch(() => undefined)', ''),
+    ],
+  },
+  {
+    name: 'a joint change is over before it has begun: the old half is never asked',
+    budget: 400,
+    edits: [
+      edit(
+        'core/joint.ts',
+        'membership.joint === undefined ? [incoming] : [incoming, membership.joint.outgoing]',
+        '[incoming]',
+      ),
+    ],
+  },
+  {
+    name: 'in a joint change the new half alone commits',
+    budget: 400,
+    edits: [
+      edit(
+        'core/replication.ts',
+        'jointIndex(s.electorate,',
+        'jointIndex(s.electorate.slice(0, 1),',
+      ),
+    ],
+  },
+  {
+    name: 'in a joint change the old half alone commits',
+    budget: 400,
+    edits: [
+      edit('core/replication.ts', 'jointIndex(s.electorate,', 'jointIndex(s.electorate.slice(-1),'),
     ],
   },
   {

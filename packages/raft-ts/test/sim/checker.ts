@@ -7,6 +7,14 @@ import type { Applied } from './registers.ts'
 /** Committed from the start, without a leader. */
 const BOOTSTRAP_INDEX = 1
 
+/** The voters that decide: one group, or in a joint change two, each of which must give its majority. */
+export type Groups = readonly (readonly number[])[]
+
+/** Whether every group gives its majority. */
+export function everyMajority(groups: Groups, holds: (id: number) => boolean): boolean {
+  return groups.every(voters => voters.filter(holds).length > voters.length / 2)
+}
+
 interface Known {
   readonly entry: Entry
   readonly previousTerm: number
@@ -18,7 +26,7 @@ class Reign {
   /** Terms of its entries, by index. */
   readonly log: number[] = []
   readonly acks = new Map<number, number>()
-  readonly voterSets = new Map<string, readonly number[]>()
+  readonly voterSets = new Map<string, Groups>()
   /** Indexes of changes of membership in its log. */
   readonly changes = new Set<number>()
   readonly #term: number
@@ -33,23 +41,22 @@ class Reign {
   mayHaveCommitted(index: number): boolean {
     // A voter alone needs no acknowledgement, and no message that would show its log.
     if (this.voterSets.size === 0) return true
-    if ([...this.voterSets.values()].some(voters => voters.length <= 1)) return true
+    const alone = (groups: Groups): boolean => groups.every(voters => voters.length <= 1)
+    if ([...this.voterSets.values()].some(alone)) return true
     const acked = [...this.acks.values()].filter(ack => ack >= index)
     return acked.some(ack => this.log[ack] === this.#term && this.hasQuorum(ack))
   }
 
   /** Whether a majority, in any configuration it has led, has vouched for `index`. Its own disk is given the benefit. */
   hasQuorum(index: number): boolean {
-    return [...this.voterSets.values()].some(voters => {
-      const holds = (id: number): boolean => id === this.leader || (this.acks.get(id) ?? 0) >= index
-      return voters.filter(holds).length > voters.length / 2
-    })
+    const holds = (id: number): boolean => id === this.leader || (this.acks.get(id) ?? 0) >= index
+    return [...this.voterSets.values()].some(groups => everyMajority(groups, holds))
   }
 }
 
 export class Checker {
   readonly #fail: (invariant: Invariant, text: string) => void
-  readonly #votersOf: (id: number) => readonly number[]
+  readonly #groupsOf: (id: number) => Groups
   readonly #votes = new Map<string, number>()
   readonly #reigns = new Map<number, Reign>()
   readonly #entries = new Map<string, Known>()
@@ -57,13 +64,13 @@ export class Checker {
   readonly #history: Applied[] = []
   readonly #places = new Map<string, number>()
 
-  /** @param votersOf the voters as a member sees them now */
+  /** @param groupsOf the voters as a member sees them now */
   constructor(
     fail: (invariant: Invariant, text: string) => void,
-    votersOf: (id: number) => readonly number[],
+    groupsOf: (id: number) => Groups,
   ) {
     this.#fail = fail
-    this.#votersOf = votersOf
+    this.#groupsOf = groupsOf
   }
 
   get terms(): number {
@@ -110,7 +117,7 @@ export class Checker {
   }
 
   /** Voters of the leaders that may have committed an entry of `term`. */
-  voterSetsSince(term: number): (readonly number[])[] {
+  voterSetsSince(term: number): Groups[] {
     return [...this.#reigns].flatMap(([t, r]) => (t < term ? [] : [...r.voterSets.values()]))
   }
 
@@ -213,7 +220,7 @@ export class Checker {
     if (entryTerm === term && !reign.hasQuorum(commit))
       this.#fail(
         'commit by counting',
-        `leader ${leader} of term ${term} committed ${commit} with ${JSON.stringify([...reign.acks])} of ${voters.join()}`,
+        `leader ${leader} of term ${term} committed ${commit} with ${JSON.stringify([...reign.acks])} of ${voters.join(' and ')}`,
       )
     // raft.pdf §5.4.2, figure 8: those of earlier terms are not committed by counting.
     const known = this.#committed[commit] !== undefined || commit <= BOOTSTRAP_INDEX
@@ -229,10 +236,10 @@ export class Checker {
     return [...this.#reigns].some(([t, reign]) => t < term && reign.mayHaveCommitted(index))
   }
 
-  #noteVoters(reign: Reign): readonly number[] {
-    const voters = this.#votersOf(reign.leader)
-    if (voters.length > 0) reign.voterSets.set(voters.join(), voters)
-    return voters
+  #noteVoters(reign: Reign): Groups {
+    const groups = this.#groupsOf(reign.leader)
+    if (groups.flat().length > 0) reign.voterSets.set(groups.join(' and '), groups)
+    return groups
   }
 
   /** Committed with all before it: walks back to what was known. `knownIn` is no earlier than the term that committed it. */

@@ -80,7 +80,9 @@ export class Conduct {
   /** `before` and `after` are the receiver's, around its taking the message. */
   took(m: Message, before: RaftStatus, after: RaftStatus, nowMs: number): void {
     const seen = this.#of(m.to)
-    const fromLeader = m.type === 'append' || m.type === 'heartbeat'
+    // A late word of a leader that the receiver knows to be removed counts for nothing.
+    const fromMember = before.members.some(({ id }) => id === m.from)
+    const fromLeader = fromMember && (m.type === 'append' || m.type === 'heartbeat')
     if (fromLeader && m.term >= before.term) seen.leader = { id: m.from, heardMs: nowMs }
     if (m.type === 'vote' && !m.transfer) this.#hearsOut(m, before, after, seen, nowMs)
     this.observed(after)

@@ -68,6 +68,7 @@ const FAULTS: readonly (readonly [number, string, Fault])[] = [
   [1, 'campaign', (_, host) => host.node?.campaign()],
   [2, 'joiner', (world, _, random) => grow(world, random() < 0.8)],
   [2, 'leaver', (world, _, random) => shrink(world, random)],
+  [2, 'replacement', replace],
   [
     1,
     'changes at once',
@@ -166,6 +167,36 @@ export function grow(world: World, promote: boolean): void {
     world.stats.changes++
   }
   tolerate(world, join())
+}
+
+/** One voter for another in a joint change, or half of them: the new one has caught up, or has just been made. */
+function replace(world: World, _: Host, random: () => number): void {
+  const id = 100 + world.hosts.size
+  if (world.hosts.size >= world.climate.members + world.climate.learners + MAX_JOINERS) return
+  const host = world.addHost(id)
+  const victim = pick(random, world.leader()?.node?.status().members ?? [])
+  const demoted = pick(random, world.leader()?.node?.status().members ?? [])
+  const [force, alsoDemote] = [random() < 0.3, random() < 0.3]
+  const change = async (): Promise<void> => {
+    await world.start(host)
+    const member = { id, address: `host-${id}`, learner: true }
+    if (!force) await world.leader()?.node?.addMember(member)
+    if (victim === undefined || demoted === undefined) return
+    await world
+      .leader()
+      ?.node?.changeMembers(
+        [
+          force ? { kind: 'add', member: { ...member, learner: false } } : { kind: 'promote', id },
+          { kind: 'remove', id: victim.id },
+          ...(alsoDemote && demoted.id !== victim.id
+            ? [{ kind: 'demote' as const, id: demoted.id }]
+            : []),
+        ],
+        { force, timeoutMs: 1500 },
+      )
+    world.stats.joints++
+  }
+  tolerate(world, change())
 }
 
 function shrink(world: World, random: () => number): void {

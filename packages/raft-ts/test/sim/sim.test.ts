@@ -21,6 +21,7 @@ const COVERAGE: Readonly<Record<string, number>> = {
   snapshots: 1,
   installs: 0.5,
   changes: 0.3,
+  joints: 0.03,
   transfers: 0.2,
   diskFaults: 0.1,
   truncations: 0.1,

@@ -4,7 +4,7 @@ import type { Member, Message } from '../../src/index.ts'
 import { holds } from './audit.ts'
 import { Broken, type Invariant } from './broken.ts'
 import { stream } from './chance.ts'
-import { Checker } from './checker.ts'
+import { Checker, everyMajority, type Groups } from './checker.ts'
 import type { Climate } from './climate.ts'
 import { Conduct } from './conduct.ts'
 import { type Death, Disk, DISK_FAULT } from './disk.ts'
@@ -51,6 +51,7 @@ export class World {
     fsDeaths: 0,
     diskFaults: 0,
     changes: 0,
+    joints: 0,
     transfers: 0,
     snapshots: 0,
     installs: 0,
@@ -78,7 +79,7 @@ export class World {
     this.#random = stream(seed, 'wire')
     this.#nemesis = new Nemesis(this, climate)
     const broken = (invariant: Invariant, text: string): void => this.broken(invariant, text)
-    this.checker = new Checker(broken, id => this.votersOf(id))
+    this.checker = new Checker(broken, id => this.groupsOf(id))
     this.#conduct = new Conduct(broken, {
       electionTimeoutMs: ELECTION_TIMEOUT_MS - HEARTBEAT_MS,
       preVote: climate.options.preVote !== false,
@@ -104,6 +105,11 @@ export class World {
   votersOf(id: number): number[] {
     const members = this.hosts.get(id)?.node?.status().members ?? []
     return members.filter(m => !m.learner).map(m => m.id)
+  }
+
+  groupsOf(id: number): Groups {
+    const outgoing = this.hosts.get(id)?.node?.status().joint?.outgoing
+    return outgoing === undefined ? [this.votersOf(id)] : [this.votersOf(id), outgoing]
   }
 
   addHost(id: number, bootstrap?: readonly Member[]): Host {
@@ -266,8 +272,8 @@ export class World {
   /** No message goes, no timer fires, before the disks, as they are now, have been looked at. */
   #audit(host: Host, index: number, term: number): void {
     this.stats.audits++
-    const sets = [this.votersOf(host.id), ...this.checker.voterSetsSince(term)]
-    const ids = [...new Set(sets.flat())]
+    const sets = [this.groupsOf(host.id), ...this.checker.voterSetsSince(term)]
+    const ids = [...new Set(sets.flat(2))]
     Promise.all(
       ids.map(async id => {
         const disk = this.hosts.get(id)?.disk
@@ -276,9 +282,8 @@ export class World {
     ).then(
       held => {
         const holders = new Set(ids.filter((_, i) => held[i]))
-        const isQuorum = (set: readonly number[]): boolean =>
-          set.filter(id => holders.has(id)).length > set.length / 2
-        if (sets.some(set => set.length > 0 && isQuorum(set))) return
+        const isQuorum = (groups: Groups): boolean => everyMajority(groups, id => holders.has(id))
+        if (sets.some(groups => groups.flat().length > 0 && isQuorum(groups))) return
         this.broken(
           'committed is durable',
           `member ${host.id} applied ${index} of term ${term}, which is on the disks of ${[...holders].join() || 'nobody'}`,
