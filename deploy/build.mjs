@@ -2,7 +2,7 @@
 import { execFileSync } from 'node:child_process'
 import { cpSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
-import { transformSync } from 'esbuild'
+import { buildSync, transformSync } from 'esbuild'
 
 const root = resolve(import.meta.dirname, '..')
 const bin = name => join(root, 'node_modules', '.bin', name)
@@ -19,5 +19,27 @@ const target = join(root, 'dist', 'proto', 'gen')
 mkdirSync(target, { recursive: true })
 const { code } = transformSync(readFileSync(generated, 'utf8'), { minify: true, format: 'esm' })
 writeFileSync(join(target, 'messages.js'), code)
+
+// The command line is a process a call: one file a purpose, not some three hundred, is read in half the time. What is
+// imported late stays apart, so that `skein version` loads no gRPC.
+rmSync(join(root, 'dist', 'cli'), { recursive: true })
+buildSync({
+  entryPoints: [join(root, 'cli', 'main.ts')],
+  outdir: join(root, 'dist', 'cli'),
+  bundle: true,
+  splitting: true,
+  format: 'esm',
+  platform: 'node',
+  target: 'node20',
+  minifyWhitespace: true,
+  minifySyntax: true,
+  legalComments: 'linked',
+  conditions: ['development'],
+  // CommonJS packages ask for Node's own modules with require().
+  banner: {
+    js: "import { createRequire } from 'node:module'; const require = createRequire(import.meta.url)",
+  },
+  logLevel: 'warning',
+})
 
 cpSync(join(root, 'package.json'), join(root, 'dist', 'package.json'))
