@@ -172,7 +172,9 @@ function isInside(pid: number | undefined, host: HostLayout): boolean {
   if (pid === undefined || netnsOf(pid) !== holderOf(host)?.netns) return false
   try {
     const command = readFileSync(`/proc/${pid}/cmdline`, 'utf8')
-    return !command.startsWith('nsenter\0') && !command.startsWith('sh\0-c\0cd "$0"')
+    // A process that is ending has no words any more, but for a moment still a namespace.
+    const isWrapper = command.startsWith('nsenter\0') || command.startsWith('sh\0-c\0cd "$0"')
+    return command !== '' && !isWrapper
   } catch {
     return false
   }

@@ -1,5 +1,6 @@
 // A Skein cluster on the lab: the built daemon on every host, driven by the built command line as a person would.
 import { existsSync } from 'node:fs'
+import { connect } from 'node:net'
 import { join, resolve } from 'node:path'
 import { type Host, Lab } from '../lab/lab.ts'
 import type { RunResult } from '../lab/run.ts'
@@ -83,6 +84,7 @@ export class Cluster {
   /** Starts the host's daemon and waits until it answers on its socket. */
   async startDaemon(host: Host): Promise<number> {
     const pid = await this.spawnDaemon(host)
+    await listens(pid, 20_000)
     await until(
       async () => (await this.skein(host, 'swarm', 'info')).code === 0,
       20_000,
@@ -172,7 +174,29 @@ export class Cluster {
   }
 }
 
-/** Asks every 200 ms until `ask` gives something true. @throws when `timeoutMs` passed, with what `why` says */
+/**
+ * Waits until a daemon takes connections, or its time is up: asking by the command line instead would cost the machine more
+ * than the daemon's start does.
+ */
+async function listens(pid: number, timeoutMs: number): Promise<void> {
+  const endMs = performance.now() + timeoutMs
+  // The host's own /run, seen through its daemon. A killed daemon leaves its socket there.
+  while (performance.now() < endMs && !(await accepts(`/proc/${pid}/root/run/skein/control.sock`)))
+    await new Promise(resume => setTimeout(resume, 50))
+}
+
+function accepts(path: string): Promise<boolean> {
+  return new Promise(resolve => {
+    const socket = connect(path)
+    const end = (answer: boolean) => (): void => {
+      socket.destroy()
+      resolve(answer)
+    }
+    socket.on('connect', end(true)).on('error', end(false))
+  })
+}
+
+/** Asks every 400 ms until `ask` gives something true. @throws when `timeoutMs` passed, with what `why` says */
 export async function until<T>(
   ask: () => Promise<T | undefined | false>,
   timeoutMs: number,
@@ -183,6 +207,6 @@ export async function until<T>(
     const answer = await ask()
     if (answer !== undefined && answer !== false) return answer
     if (performance.now() > endMs) throw new Error(`${await why()} (waited ${timeoutMs} ms)`)
-    await new Promise(resume => setTimeout(resume, 200))
+    await new Promise(resume => setTimeout(resume, 400))
   }
 }
