@@ -9,8 +9,10 @@ const [h1, h2] = cluster.lab.hosts
 if (!h1 || !h2) throw new Error('the lab has too few hosts')
 const IMAGE = 'skein/tools:1'
 const SLEEP = ['sleep', '100000']
+/** A shell's `sleep` as a container's first process heeds no SIGTERM: without another signal each stop takes its grace. */
+const AT_ONCE = ['--stop-signal', 'SIGKILL']
 const create = (name: string, ...args: string[]): ReturnType<typeof cluster.skein> =>
-  cluster.skein(h1, 'service', 'create', '--name', name, ...args)
+  cluster.skein(h1, 'service', 'create', ...AT_ONCE, '--name', name, ...args)
 const errorsOf = async (name: string): Promise<string> =>
   cluster.run(h1, 'service', 'ps', '--no-trunc', name)
 
